@@ -1,0 +1,244 @@
+"""FastViT: a row of `variants.py` becomes a functional Keras model."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_fastvit.blocks import AttentionBlock, Downsample, RepMixerBlock
+from keras_fastvit.inference_form import fuse, set_pyramid_outputs
+from keras_fastvit.layers import ConditionalPositionalEncoding, Dropout, MobileOneBlock
+from keras_fastvit.variants import ATTENTION, Variant, get_variant
+
+MIN_SIDE = 32
+DEFAULT_SIDE = 256
+
+
+@keras.saving.register_keras_serializable(package="keras_fastvit")
+class FastViT(keras.Model):
+    """FastViT in training form (arXiv 2303.14189), as a functional model.
+
+    Args:
+        variant: Name of a row of `variants.py`, e.g. `"fastvit_t8"`.
+        include_top: Whether global pooling and a classifier follow. Without them the output is
+            the feature map behind the head's convolution, squeeze-and-excite and GELU:
+            `(batch, ceil(height / 32), ceil(width / 32), 2 * last width)`.
+        input_tensor: Optional `KerasTensor` to use as the image input.
+        input_shape: Shape of one image, `(height, width, channels)` or, with
+            `data_format="channels_first"`, `(channels, height, width)`. Sides may be None or at
+            least 32. Default: 256×256×3 with the top, sides None without it.
+        pooling: With `include_top=False`: None for the feature map, `"avg"` or `"max"` for
+            `(batch, 2 * last width)`.
+        classes: Number of classes.
+        classifier_activation: Activation of the classifier; None returns logits. Computed in
+            float32 under mixed precision too.
+        drop_path_rate: Stochastic depth rate of the last block; default: the variant's.
+        dropout: Dropout rate before the classifier.
+        layer_scale_init_value: Default: the variant's.
+        data_format: `"channels_last"` or `"channels_first"`; default: Keras' configuration.
+        dtype: Dtype or dtype policy of the layers; default: Keras' configuration.
+        name: Name of the model; default: the variant's.
+
+    Attributes:
+        pyramid_outputs: `{"P2": …, "P3": …, "P4": …, "P5": …}`, the stages' outputs at 1/4 to 1/32
+            of the image's sides, for `keras.Model(model.inputs, model.pyramid_outputs)`.
+
+    Raises:
+        ValueError: If an argument is not one of the above.
+    """
+
+    def __init__(
+        self,
+        variant: str,
+        include_top: bool = True,
+        input_tensor: Any = None,
+        input_shape: tuple[int | None, ...] | None = None,
+        pooling: str | None = None,
+        classes: int = 1000,
+        classifier_activation: str | None = "softmax",
+        drop_path_rate: float | None = None,
+        dropout: float = 0.0,
+        layer_scale_init_value: float | None = None,
+        data_format: str | None = None,
+        dtype: Any = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        row = get_variant(variant)
+        data_format = keras.config.image_data_format() if data_format is None else data_format
+        if drop_path_rate is None:
+            drop_path_rate = row.drop_path_rate
+        if layer_scale_init_value is None:
+            layer_scale_init_value = row.layer_scale_init_value
+        _validate(include_top, pooling, classes, drop_path_rate, dropout, data_format)
+        policy = keras.dtype_policies.get(dtype)
+        common = {"data_format": data_format, "dtype": policy}
+
+        image = _image_input(input_tensor, input_shape, include_top, data_format)
+        x, pyramid = _trunk(image, row, drop_path_rate, layer_scale_init_value, common)
+        if include_top:
+            x = layers.GlobalAveragePooling2D(name="pool", **common)(x)
+            x = Dropout(dropout, name="dropout", dtype=policy)(x)
+            init = keras.initializers.RandomNormal(stddev=0.02)
+            x = layers.Dense(classes, kernel_initializer=init, name="head", dtype=policy)(x)
+            # Probabilities and losses lose too much in 16 bits.
+            output_dtype = keras.backend.result_type(policy.compute_dtype, "float32")
+            x = layers.Activation(classifier_activation, dtype=output_dtype, name="predictions")(x)
+        elif pooling == "avg":
+            x = layers.GlobalAveragePooling2D(name="pool", **common)(x)
+        elif pooling == "max":
+            x = layers.GlobalMaxPooling2D(name="pool", **common)(x)
+
+        inputs = keras.utils.get_source_inputs(image)
+        inputs = inputs[0] if len(inputs) == 1 else inputs
+        super().__init__(inputs=inputs, outputs=x, name=name or row.name, **kwargs)
+        set_pyramid_outputs(self, pyramid)
+        self.variant = row.name
+        self.data_format = data_format
+        # An image that other layers have made cannot be described by an input shape.
+        self._starts_at_image = inputs is image
+        self._config = {
+            "variant": row.name,
+            "include_top": include_top,
+            "input_shape": tuple(image.shape[1:]),
+            "pooling": pooling,
+            "classes": classes,
+            "classifier_activation": _serialized_activation(classifier_activation),
+            "drop_path_rate": drop_path_rate,
+            "dropout": dropout,
+            "layer_scale_init_value": layer_scale_init_value,
+            "data_format": data_format,
+            "dtype": keras.dtype_policies.serialize(policy),
+        }
+
+    def fuse(self) -> keras.Model:
+        """Returns the inference form; see `keras_fastvit.fuse`. This model is left as it is."""
+        return fuse(self)
+
+    def get_config(self) -> dict[str, Any]:
+        if not self._starts_at_image:
+            return {"graph": keras.Model(self.input, self.output, name=self.name).get_config()}
+        return {**self._config, "name": self.name, "trainable": self.trainable}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> keras.Model:
+        """Rebuilds the model; one with an `input_tensor` of other layers as a `keras.Model`."""
+        if "graph" in config:
+            return keras.Model.from_config(config["graph"], custom_objects)
+        return cls(**config)
+
+
+def _trunk(
+    image: Any, row: Variant, drop_path_rate: float, layer_scale: float, common: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """Stem, stages and the head's convolution; returns its output and the stages' outputs."""
+    width = row.widths[0]
+    x = MobileOneBlock(width, 3, strides=2, name="stem_0", **common)(image)
+    x = MobileOneBlock(width, 3, strides=2, depthwise=True, name="stem_1", **common)(x)
+    x = MobileOneBlock(width, 1, name="stem_2", **common)(x)
+
+    rates = iter(np.linspace(0, drop_path_rate, sum(row.layers)).tolist())
+    pyramid = {}
+    for stage, (depth, width) in enumerate(zip(row.layers, row.widths, strict=True)):
+        mixer = row.token_mixers[stage]
+        if stage > 0:
+            x = Downsample(width, name=f"stage_{stage}_downsample", **common)(x)
+        if mixer == ATTENTION:
+            x = ConditionalPositionalEncoding(name=f"stage_{stage}_cpe", **common)(x)
+        block_class = AttentionBlock if mixer == ATTENTION else RepMixerBlock
+        for block in range(depth):
+            x = block_class(
+                row.mlp_ratio,
+                next(rates),
+                layer_scale,
+                name=f"stage_{stage}_block_{block}",
+                **common,
+            )(x)
+        # Feature pyramids number a level by the logarithm of its stride.
+        pyramid[f"P{stage + 2}"] = x
+
+    return (
+        MobileOneBlock(
+            2 * width, 3, depthwise=True, squeeze_excite=True, name="final_conv", **common
+        )(x),
+        pyramid,
+    )
+
+
+def _image_input(
+    input_tensor: Any,
+    input_shape: tuple[int | None, ...] | None,
+    include_top: bool,
+    data_format: str,
+) -> Any:
+    last = data_format == "channels_last"
+    if input_tensor is not None:
+        if not keras.backend.is_keras_tensor(input_tensor):
+            raise ValueError(
+                "`input_tensor` must be a KerasTensor, such as the result of `keras.Input()`. "
+                f"Received: input_tensor={input_tensor!r} of type {type(input_tensor).__name__}"
+            )
+        shape = tuple(input_tensor.shape[1:])
+        if input_shape is not None and tuple(input_shape) != shape:
+            raise ValueError(
+                "`input_shape` and the shape of `input_tensor` differ. "
+                f"Received: input_shape={input_shape}, input_tensor.shape={input_tensor.shape}"
+            )
+    elif input_shape is not None:
+        shape = tuple(input_shape)
+    else:
+        side = DEFAULT_SIDE if include_top else None
+        shape = (side, side, 3) if last else (3, side, side)
+
+    expected = "(height, width, channels)" if last else "(channels, height, width)"
+    if len(shape) != 3:
+        raise ValueError(
+            f"The image's shape must be {expected} for data_format={data_format!r}. "
+            f"Received: input_shape={shape}"
+        )
+    *sides, channels = shape if last else (*shape[1:], shape[0])
+    if any(side is not None and side < MIN_SIDE for side in sides):
+        raise ValueError(
+            f"Both sides of the image must be None or at least {MIN_SIDE} pixels, in a shape "
+            f"{expected} for data_format={data_format!r}. Received: input_shape={shape}"
+        )
+    if channels is None or channels < 1:
+        raise ValueError(
+            f"The image must have a defined number of channels, in a shape {expected} for "
+            f"data_format={data_format!r}. Received: input_shape={shape}"
+        )
+    return keras.Input(shape) if input_tensor is None else input_tensor
+
+
+def _validate(
+    include_top: bool,
+    pooling: str | None,
+    classes: int,
+    drop_path_rate: float,
+    dropout: float,
+    data_format: str,
+) -> None:
+    if data_format not in ("channels_last", "channels_first"):
+        raise ValueError(
+            "`data_format` must be 'channels_last' or 'channels_first'. "
+            f"Received: data_format={data_format!r}"
+        )
+    if pooling not in (None, "avg", "max"):
+        raise ValueError(
+            f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}"
+        )
+    if include_top and pooling is not None:
+        raise ValueError(
+            "`pooling` is for `include_top=False`; the classifier pools by itself. "
+            f"Received: include_top={include_top}, pooling={pooling!r}"
+        )
+    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
+        raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
+    for name, rate in (("drop_path_rate", drop_path_rate), ("dropout", dropout)):
+        if not 0 <= rate < 1:
+            raise ValueError(f"`{name}` must be at least 0 and below 1. Received: {name}={rate!r}")
+
+
+def _serialized_activation(activation: Any) -> Any:
+    return keras.activations.serialize(keras.activations.get(activation))

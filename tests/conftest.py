@@ -1,0 +1,50 @@
+"""What every test gets: TensorFlow's backend unless told otherwise, the CPU, seeds, no network."""
+
+import atexit
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Read by the libraries when they are imported, so set before any test module is. A fresh home
+# keeps the developer's keras.json and the models in their cache out of the tests.
+_home = Path(tempfile.mkdtemp(prefix="keras-fastvit-tests-"))
+atexit.register(shutil.rmtree, _home, ignore_errors=True)
+os.environ["KERAS_HOME"] = str(_home / "keras")
+os.environ["HF_HOME"] = str(_home / "huggingface")
+os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # nothing listens on the discard port
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # the bounds on rounding hold for the CPU
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network() -> Iterator[None]:
+    """Makes looking up any other machine an error: tests talk to local servers only."""
+    getaddrinfo = socket.getaddrinfo
+
+    def getaddrinfo_locally(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if host not in (None, "127.0.0.1", "::1", "localhost"):
+            raise RuntimeError(
+                f"Tests must not use the network. Expected: a local host. Received: {host!r}"
+            )
+        return getaddrinfo(host, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", getaddrinfo_locally)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    """Gives each test the same random numbers, whichever tests ran before it."""
+    import keras
+
+    keras.utils.set_random_seed(0)

@@ -1,0 +1,1 @@
+"""Expected outputs of the PyTorch implementations, for tests that run without them."""
