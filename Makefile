@@ -78,7 +78,7 @@ ifneq ($(shell grep -qF '$(CURDIR)/$(VENV)' $(VENV)/bin/activate 2>/dev/null \
 endif
 
 $(RUN):
-	@test -n "$(PYTHON)" || { echo >&2 "No Python found. Expected: Python 3.11, 3.12 or 3.13\
+	@test -n "$(PYTHON)" || { echo >&2 "No suitable Python found. Expected: Python 3.11, 3.12 or 3.13\
 	 (TensorFlow has no release for others) as python3, python3.13, python3.12 or python3.11, or\
 	 named by 'make PYTHON=/path/to/python'. Received: python3 is\
 	 $$(python3 --version 2>/dev/null || echo missing)."; exit 1; }
@@ -101,3 +101,4 @@ constraints:
 		| grep -v -e '^pip==' -e '^wheel==' -e '^keras-fastvit' | sed 's/+cpu$$//'; } \
 		> $(NEW)/constraints.txt
 	mv $(NEW)/constraints.txt constraints.txt
+	rm -rf $(NEW)

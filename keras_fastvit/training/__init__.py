@@ -1,0 +1,1 @@
+"""Training on this package's layers with Keras' own `fit`."""
