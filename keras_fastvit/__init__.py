@@ -1,4 +1,35 @@
 """FastViT for Keras 3."""
 
+from keras_fastvit.applications import (
+    FastViTMA36,
+    FastViTS12,
+    FastViTSA12,
+    FastViTSA24,
+    FastViTSA36,
+    FastViTT8,
+    FastViTT12,
+)
 from keras_fastvit.inference_form import fuse
 from keras_fastvit.model import FastViT
+from keras_fastvit.preprocessing import (
+    class_names,
+    decode_predictions,
+    load_image,
+    preprocess_input,
+)
+
+__all__ = [
+    "FastViT",
+    "FastViTMA36",
+    "FastViTS12",
+    "FastViTSA12",
+    "FastViTSA24",
+    "FastViTSA36",
+    "FastViTT8",
+    "FastViTT12",
+    "class_names",
+    "decode_predictions",
+    "fuse",
+    "load_image",
+    "preprocess_input",
+]

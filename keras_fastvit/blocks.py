@@ -257,24 +257,18 @@ class Attention(FastViTLayer):
             dtype=self.dtype_policy,
             name=self._inference_name("tokens"),
         )
-        query = self._einsum(f"{pixels},cnd->bhwnd", image, (None, None, None, *heads), "query", "nd")
-        key = self._einsum(f"{tokens},cnd->bknd", flat, (None, None, *heads), "key")
-        value = self._einsum(f"{tokens},cnd->bknd", flat, (None, None, *heads), "value")
         mixed = (None, None, None, *heads)
-        projection = self._einsum(f"bhwnd,ndc->{pixels}", mixed, image, "proj", "c")
-        query.set_weights([w.reshape(v.shape) for w, v in zip(folded.query, query.weights)])
-        key.set_weights([folded.key.reshape(key.kernel.shape)])
-        value.set_weights([folded.value.reshape(value.kernel.shape)])
-        projection.set_weights(
-            [w.reshape(v.shape) for w, v in zip(folded.projection, projection.weights)]
+        query = self._einsum(f"{pixels},cnd->bhwnd", image, mixed, "query", *folded.query)
+        key = self._einsum(f"{tokens},cnd->bknd", flat, (None, None, *heads), "key", folded.key)
+        value = self._einsum(
+            f"{tokens},cnd->bknd", flat, (None, None, *heads), "value", folded.value
         )
+        proj = self._einsum(f"bhwnd,ndc->{pixels}", mixed, image, "proj", *folded.projection)
 
         def attend(x: Any) -> Any:
             x_flat = flatten(x)
-            logits = ops.einsum("bhwnd,bknd->bnhwk", query(x), key(x_flat))
-            return projection(
-                ops.einsum("bnhwk,bknd->bhwnd", ops.softmax(logits), value(x_flat))
-            )
+            weights = ops.softmax(ops.einsum("bhwnd,bknd->bnhwk", query(x), key(x_flat)))
+            return proj(ops.einsum("bnhwk,bknd->bhwnd", weights, value(x_flat)))
 
         return attend
 
@@ -284,16 +278,19 @@ class Attention(FastViTLayer):
         input_shape: tuple[int | None, ...],
         output_shape: tuple[int | None, ...],
         suffix: str,
-        bias_axes: str | None = None,
+        *weights: Array,
     ) -> layers.EinsumDense:
+        """A dense layer that holds a folded kernel and perhaps a bias of the output's channels."""
+        kernel_axes, output_axes = equation.split(",")[1].split("->")
         layer = layers.EinsumDense(
             equation,
             output_shape[1:],
-            bias_axes=bias_axes,
+            bias_axes="".join(a for a in kernel_axes if a in output_axes) if weights[1:] else None,
             dtype=self.dtype_policy,
             name=self._inference_name(suffix),
         )
         layer.build(input_shape)
+        layer.set_weights([w.reshape(v.shape) for w, v in zip(weights, layer.weights, strict=True)])
         return layer
 
 

@@ -83,7 +83,7 @@ def sum_branches(*branches: Kernel) -> Kernel:
 
 
 def rep_mixer(mixer: Kernel, norm: Affine, layer_scale: Array) -> Kernel:
-    """`x + layer_scale * (mixer(x) - norm(x))` as one depthwise convolution (paper, section 3.2)."""
+    """`x + layer_scale * (mixer(x) - norm(x))` as one convolution (paper, section 3.2)."""
     size, channels = mixer.kernel.shape[0], mixer.kernel.shape[2]
     identity = Kernel(identity_kernel(size, channels, depthwise=True), np.zeros(channels))
     norm_branch = affine_after(identity, norm)
@@ -121,9 +121,7 @@ def attention(
         affine_before_dense(norm, Kernel(kernel, zero)) for kernel in np.split(qkv, 3, axis=1)
     )
     scale = np.full(qkv.shape[0], head_dim**-0.5)
-    with_value_bias = Kernel(
-        projection.kernel, projection.bias + value.bias @ projection.kernel
-    )
+    with_value_bias = Kernel(projection.kernel, projection.bias + value.bias @ projection.kernel)
     return AttentionKernels(
         query=scale_outputs(query, scale),
         key=key.kernel,

@@ -33,7 +33,6 @@ def fuse(model: keras.Model) -> keras.Model:
             layer of another kind, so that there is no graph to rewrite.
 
     Example:
-
     >>> import keras, keras_fastvit
     >>> backbone = keras_fastvit.FastViTT8(weights=None, include_top=False, pooling="avg")
     >>> model = keras.Sequential([backbone, keras.layers.Dense(3)])
@@ -71,7 +70,7 @@ class _GraphFuser:
             set_pyramid_outputs(fused, tree.map_structure(twin, dict(model.pyramid_outputs)))
         return fused
 
-    def _call(self, operation: Any, args: tuple, kwargs: dict) -> Any:
+    def _call(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if isinstance(operation, _FUSIBLE):
             # Without `training`: the inference form has one behaviour.
             return self._form(operation, operation.fuse)(args[0])

@@ -18,16 +18,18 @@ from keras_fastvit import fusion
 from keras_fastvit.fusion import Affine, Array, Kernel
 
 InferenceForm = Callable[[Any], Any]
-"""Maps a `KerasTensor` to a `KerasTensor` through plain Keras layers, the same ones at each call."""
+"""Maps a `KerasTensor` to a `KerasTensor` through plain Keras layers, the same at each call."""
 
 SE_RATIO = 1 / 16
 
 
 def register(cls: type) -> type:
+    """Registers a layer, so that a `.keras` file that holds one loads."""
     return keras.saving.register_keras_serializable(package="keras_fastvit")(cls)
 
 
 def float64(variable: Any) -> Array:
+    """A variable's value, in the precision that weights are folded in."""
     return ops.convert_to_numpy(variable).astype("float64")
 
 
@@ -37,6 +39,7 @@ def _torch_conv_initializer(fan_in_scale: float = 1.0) -> keras.initializers.Ini
 
 
 def small_normal() -> keras.initializers.Initializer:
+    """The initialiser of 1x1 and dense layers, as in timm."""
     return keras.initializers.RandomNormal(stddev=0.02)
 
 
@@ -151,12 +154,12 @@ class FastViTLayer(layers.Layer):
 
     def _gelu(self) -> layers.Layer:
         # Exact (erf), as in the checkpoints; `keras.ops.gelu` defaults to the tanh form.
-        return layers.Activation(
-            "gelu", dtype=self.dtype_policy, name=self._inference_name("gelu")
-        )
+        return layers.Activation("gelu", dtype=self.dtype_policy, name=self._inference_name("gelu"))
 
 
 def chain(*forms: InferenceForm) -> InferenceForm:
+    """One after the other."""
+
     def chained(x: Any) -> Any:
         for form in forms:
             x = form(x)
@@ -166,6 +169,7 @@ def chain(*forms: InferenceForm) -> InferenceForm:
 
 
 def residual(branch: InferenceForm) -> InferenceForm:
+    """`x + branch(x)`."""
     # `+` keeps the static sides that only one of its operands knows; `layers.Add` forgets them.
     return lambda x: x + branch(x)
 
@@ -182,6 +186,7 @@ def kernel_of(conv: layers.Layer) -> Kernel:
 
 
 def affine_of(norm: layers.BatchNormalization) -> Affine:
+    """What a batch normalisation does in inference."""
     return fusion.batch_norm(
         float64(norm.gamma),
         float64(norm.beta),

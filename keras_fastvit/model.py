@@ -214,7 +214,7 @@ def _image_input(
 def _validate(
     include_top: bool,
     pooling: str | None,
-    classes: int,
+    classes: Any,
     drop_path_rate: float,
     dropout: float,
     data_format: str,
@@ -225,9 +225,7 @@ def _validate(
             f"Received: data_format={data_format!r}"
         )
     if pooling not in (None, "avg", "max"):
-        raise ValueError(
-            f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}"
-        )
+        raise ValueError(f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}")
     if include_top and pooling is not None:
         raise ValueError(
             "`pooling` is for `include_top=False`; the classifier pools by itself. "

@@ -14,11 +14,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
-# Standard deviation of a kernel's response to white noise of unit variance. Depthwise kernels
-# mostly stand in sums of branches, which would grow from block to block with a gain of 1. With
-# these two the activations of every stage stay between 0.1 and 10, up to 36 blocks deep.
+# Standard deviation of a kernel's response to white noise of unit variance. Chosen such that in
+# all variants and both forms the activations of every stage stay between 0.1 and 10, each tensor
+# and the image matter to the logits, and float32 keeps them to 1e-6. A depthwise kernel of the
+# training form is one branch of several; a fused kernel stands for a whole sum.
 DENSE_GAIN = 1.0
 DEPTHWISE_GAIN = 0.5
+FUSED_GAIN = 1.5
+FUSED_MIXER_GAIN = 0.2
+
+# How the names of fused kernels end.
+FUSED = (".reparam_conv.weight", ".lkb_reparam.weight")
+FUSED_MIXER = ".token_mixer.reparam_conv.weight"
 
 
 def generate(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
@@ -33,8 +40,8 @@ def generate(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
     | rank 3, `(channels, 1, 1)` (a layer scale) | either sign, magnitude in [0.05, 1) |
     | `weight` of rank 2 or 4 | uniform, mean 0, standard deviation gain / sqrt(fan_in) |
 
-    A RepMixer's fused kernel also gets the identity that fusion puts there, else a deep model
-    would forget its input.
+    A RepMixer's fused kernel is the identity plus a smaller draw, as fusion makes it: without the
+    identity a deep model would forget its input.
 
     Args:
         shapes: Name to shape, in PyTorch's layout: `(out, in / groups, height, width)`.
@@ -79,9 +86,8 @@ def _tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
     elif rank == 3 and shape[1:] == (1, 1):
         values = np.copysign(0.05 + 0.95 * np.abs(signed * signed * signed), signed)
     elif rank in (2, 4) and leaf == "weight":
-        gain = DEPTHWISE_GAIN if shape[1] == 1 else DENSE_GAIN
-        values = gain / math.sqrt(math.prod(shape[1:])) * unit_deviation
-        if name.endswith("token_mixer.reparam_conv.weight"):
+        values = _gain(name, shape) / math.sqrt(math.prod(shape[1:])) * unit_deviation
+        if name.endswith(FUSED_MIXER):
             values[:, :, shape[2] // 2, shape[3] // 2] += 1.0
     else:
         raise ValueError(
@@ -89,3 +95,11 @@ def _tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
             f"scale. Received: name={name!r}, shape={shape}"
         )
     return values.astype(np.float32)
+
+
+def _gain(name: str, shape: tuple[int, ...]) -> float:
+    if name.endswith(FUSED_MIXER):
+        return FUSED_MIXER_GAIN
+    if name.endswith(FUSED):
+        return FUSED_GAIN
+    return DEPTHWISE_GAIN if shape[1] == 1 else DENSE_GAIN

@@ -1,0 +1,148 @@
+"""Reads PyTorch checkpoints: `.safetensors` without torch, `.pth` and `.pth.tar` without trust."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_fastvit.torch_names import Array
+
+PICKLES = (".pth", ".pth.tar")
+TORCH_SUFFIXES = (".safetensors", *PICKLES)
+
+STATE_KEYS = ("state_dict", "state_dict_ema", "model")
+"""Where training checkpoints keep the weights, the first that is there."""
+
+INERT_GLOBALS = (
+    "argparse.Namespace",
+    "numpy.dtype",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+)
+"""What training checkpoints carry beside the weights. It is read past: none of it is called."""
+
+
+def read_torch_file(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """Reads the tensors of a `.safetensors`, `.pth` or `.pth.tar` file.
+
+    A pickle (`.pth`, `.pth.tar`) cannot run code: only tensors, plain containers and the names in
+    `INERT_GLOBALS` are accepted in it.
+
+    Returns:
+        Name to array, in the file's dtype (bfloat16 of a pickle as float32); a `module.` in front
+        of all names, which parallel training leaves, is removed.
+
+    Raises:
+        FileNotFoundError: If there is nothing at `path`.
+        ImportError: If a pickle is to be read and PyTorch is not installed.
+        ValueError: If the file is not a whole checkpoint of its suffix's kind.
+    """
+    path = existing_file(path)
+    if path.name.endswith(PICKLES):
+        state = _state_dict(_unpickled(path), path)
+    else:
+        state = _read_safetensors(path)
+    if state and all(name.startswith("module.") for name in state):
+        state = {name.removeprefix("module."): array for name, array in state.items()}
+    return state
+
+
+def existing_file(path: str | os.PathLike[str]) -> Path:
+    """Returns the path of a file that is there and not empty.
+
+    Raises:
+        FileNotFoundError: If there is nothing at `path`.
+        ValueError: If it is no file, or an empty one.
+    """
+    file = Path(path)
+    if not file.exists():
+        raise FileNotFoundError(
+            f"There is no weights file at this path. Expected an existing file. Received: '{file}'"
+        )
+    if not file.is_file():
+        kind = "a directory" if file.is_dir() else "neither a file nor a directory"
+        raise refusal(file, "a file", kind)
+    if file.stat().st_size == 0:
+        raise refusal(file, "a checkpoint", "an empty file (0 bytes)")
+    return file
+
+
+def refusal(path: Path, expected: str, received: str) -> ValueError:
+    """Returns the error for a file that is not what it should be."""
+    return ValueError(
+        f"Cannot load weights from '{path}'. Expected {expected}. Received: {received}"
+    )
+
+
+def contents(path: Path) -> str:
+    """Describes a file that failed to read by its size and its first bytes."""
+    with path.open("rb") as file:
+        start = file.read(24)
+    return f"{path.stat().st_size} bytes that begin with {start!r}"
+
+
+def _read_safetensors(path: Path) -> dict[str, Array]:
+    import safetensors
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+        received = f"{contents(path)} ({type(error).__name__}: {error})"
+        raise refusal(path, "a complete safetensors file", received) from error
+
+
+class _Inert:
+    """Stands for an object that is read past."""
+
+    def __new__(cls, *args: Any) -> "_Inert":
+        return super().__new__(cls)
+
+    def __init__(self, *args: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+def _unpickled(path: Path) -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError(
+            f"Reading '{path}' needs PyTorch: pip install 'keras-fastvit[torch]'. Without it, "
+            "weights are read from .safetensors, .weights.h5 and .keras files. "
+            f"Received: {error}"
+        ) from error
+
+    inert: list[Any] = [(_Inert, name) for name in INERT_GLOBALS]
+    try:
+        with torch.serialization.safe_globals(inert):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        if refused := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            expected = f"a pickle of tensors, plain containers and {', '.join(INERT_GLOBALS)} only"
+            received = f"one that calls for {refused[1]}, which was not run"
+            raise refusal(path, expected, received) from error
+        received = f"{contents(path)} ({type(error).__name__}: {str(error).splitlines()[0]})"
+        raise refusal(path, "a complete checkpoint of PyTorch", received) from error
+
+
+def _state_dict(content: Any, path: Path) -> dict[str, Array]:
+    import torch
+
+    if isinstance(content, Mapping):
+        content = next((content[key] for key in STATE_KEYS if key in content), content)
+    if not isinstance(content, Mapping):
+        expected = f"a dictionary of tensors, on its own or under {', '.join(STATE_KEYS)}"
+        raise refusal(path, expected, f"a {type(content).__name__}")
+    state = {}
+    for name, tensor in content.items():
+        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
+            expected = "a name and a tensor in each entry of the state dict"
+            raise refusal(path, expected, f"{name!r} with a {type(tensor).__name__}")
+        # NumPy knows no bfloat16.
+        dense = tensor.detach().float() if tensor.is_floating_point() else tensor.detach()
+        state[name] = dense.numpy()
+    return state

@@ -1,0 +1,111 @@
+"""Reads the weights, and nothing else, of Keras' files: `.weights.h5` and `.keras`."""
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from keras_fastvit.checkpoint_files import contents, existing_file, refusal
+from keras_fastvit.model import FastViT
+from keras_fastvit.model_weights import HEAD, check_names, checked, weights_of
+
+KERAS_SUFFIXES = (".weights.h5", ".keras")
+
+_ARCHIVED_CONFIG = "config.json"
+_ARCHIVED_WEIGHTS = "model.weights.h5"
+
+
+def load_keras_file(model: FastViT, path: str | os.PathLike[str]) -> None:
+    """Loads a file that `save_weights` or `save` of a FastViT in training form has written.
+
+    Strict, unlike Keras' `load_weights`; no object is deserialised, and on an error the model is
+    left as it was. The state of an optimizer in the file is not used.
+
+    Args:
+        model: A FastViT in training form. Without a classifier, the file's is not used.
+        path: A `.weights.h5` or `.keras` file.
+
+    Raises:
+        FileNotFoundError: If there is nothing at `path`.
+        ValueError: If the file is damaged or of another model; if a tensor is missing, left over,
+            of another shape, or not finite.
+    """
+    path = existing_file(path)
+    what = f"'{path}' for {model.variant}"
+    weights = weights_of(model)
+    with _opened(path, model.variant) as file:
+        tensors = _tensors(file, path)
+        if not any(weight.path.startswith(HEAD) for weight in weights):
+            tensors = {name: t for name, t in tensors.items() if not name.startswith(HEAD)}
+        check_names({weight.keras_path for weight in weights}, tensors, what)
+        arrays = [checked(tensors[w.keras_path], w.keras_path, w.shape, what) for w in weights]
+    for weight, array in zip(weights, arrays, strict=True):
+        weight.variable.assign(array)
+
+
+@contextmanager
+def _opened(path: Path, variant: str) -> Iterator[Any]:
+    """Opens the HDF5 file that is, or is in, the file at `path`."""
+    import h5py
+
+    try:
+        source = _archived_weights(path, variant) if path.suffix == ".keras" else path
+        with h5py.File(source, "r") as file:
+            yield file
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        expected = f"a complete {path.suffix if path.suffix == '.keras' else '.weights.h5'} file"
+        received = f"{contents(path)} ({type(error).__name__}: {error})"
+        raise refusal(path, expected, received) from error
+
+
+def _archived_weights(path: Path, variant: str) -> io.BytesIO:
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read(_ARCHIVED_CONFIG))
+        if config.get("registered_name") != "keras_fastvit>FastViT":
+            expected = (
+                f"a {variant} in training form (other models, the inference form among them, are "
+                "loaded by `keras.saving.load_model`)"
+            )
+            name = config.get("config", {}).get("name")
+            raise refusal(path, expected, f"a {config.get('class_name')} named {name!r}")
+        return io.BytesIO(archive.read(_ARCHIVED_WEIGHTS))
+
+
+def _tensors(file: Any, path: Path) -> dict[str, Any]:
+    """Returns the model's datasets under names of `Weight.keras_path`.
+
+    Keras numbers the layers of a class in a group's name and writes the layer's own name beside:
+    `layers/mobile_one_block_1/conv_kxk/bn/vars/0` belongs to the layer named in the attributes of
+    `layers/mobile_one_block_1/vars`.
+    """
+    import h5py
+    import ml_dtypes
+    import numpy as np
+
+    names: dict[str, str] = {}
+    datasets: dict[str, Any] = {}
+
+    def visit(item_path: str, item: Any) -> None:
+        parts = item_path.split("/")
+        # Beside the layers there may be an optimizer.
+        if parts[0] != "layers" or "seed_generator" in parts:
+            return
+        if isinstance(item, h5py.Dataset):
+            datasets[item_path] = item
+        elif parts[2:] == ["vars"]:
+            names[parts[1]] = str(item.attrs.get("name"))
+
+    file.visititems(visit)  # leaves out links to other files
+    found = {}
+    for dataset_path, dataset in datasets.items():
+        if dataset.is_virtual or dataset.external:
+            raise refusal(path, "weights inside the file", f"'{dataset_path}' in another file")
+        if dataset.attrs.get("dtype") == "bfloat16":
+            dataset = np.array(dataset, dtype=ml_dtypes.bfloat16)
+        _, layer, inner = dataset_path.split("/", 2)
+        found[f"{names.get(layer, layer)}/{inner}"] = dataset
+    return found

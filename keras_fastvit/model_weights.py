@@ -1,0 +1,134 @@
+"""The variables of a FastViT, each with its names, and the strict checks that guard loading."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_fastvit.layers import LayerScale
+from keras_fastvit.model import FastViT
+from keras_fastvit.torch_names import Array, Layout, layer_names, to_torch
+from keras_fastvit.variants import get_variant
+
+HEAD = "head/"
+"""How the paths of the classifier's variables begin."""
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A variable of a FastViT.
+
+    Attributes:
+        path: Layer of the model, sublayers, variable: `"stage_0_block_1/mlp/fc1/kernel"`.
+        keras_path: The same in Keras' weight files: `"stage_0_block_1/mlp/fc1/vars/0"`.
+        layout: How PyTorch lays it out.
+        variable: The Keras variable.
+    """
+
+    path: str
+    keras_path: str
+    layout: Layout
+    variable: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.variable.shape)
+
+    @property
+    def torch_shape(self) -> tuple[int, ...]:
+        return to_torch(np.broadcast_to(np.float32(0), self.shape), self.layout).shape
+
+    def to_torch(self) -> Array:
+        """Returns the value as float32, in PyTorch's layout."""
+        value = keras.ops.convert_to_numpy(self.variable)
+        return to_torch(value.astype("float32"), self.layout)
+
+
+def weights_of(model: FastViT, skip_head: bool = False) -> list[Weight]:
+    """Returns a model's trained state: trainable variables and batch norm statistics.
+
+    Args:
+        model: A FastViT in training form.
+        skip_head: Whether to leave out the classifier's.
+    """
+    return [weight for weight in _walk(model) if not (skip_head and weight.path.startswith(HEAD))]
+
+
+def _walk(model: FastViT) -> Iterator[Weight]:
+    layouts: dict[type, Layout] = {
+        keras.layers.DepthwiseConv2D: "depthwise",
+        keras.layers.Conv2D: "conv",
+        keras.layers.Dense: "dense",
+        LayerScale: "layer_scale",
+    }
+    present = {layer.name for layer in model.layers}
+    for name in layer_names(get_variant(model.variant)):
+        if name not in present:
+            continue  # A model without a top has no head.
+        top = model.get_layer(name)
+        for layer in top._flatten_layers():
+            # The order in which Keras' layers save their variables.
+            for i, variable in enumerate(layer._trainable_variables + layer._non_trainable_variables):
+                inner = name + layer.path.removeprefix(top.path)
+                layout = "vector" if variable.name == "bias" else layouts.get(type(layer), "vector")
+                yield Weight(f"{inner}/{variable.name}", f"{inner}/vars/{i}", layout, variable)
+
+
+def check_names(expected: Collection[str], received: Collection[str], what: str) -> None:
+    """Checks that the names of a checkpoint's tensors are those that the model needs.
+
+    Raises:
+        ValueError: If a name is missing or left over.
+    """
+    missing, unexpected = set(expected) - set(received), set(received) - set(expected)
+    if missing or unexpected:
+        raise ValueError(
+            f"The tensors in {what} do not match; is it another variant? "
+            f"Expected {len(expected)} tensors. Received: {len(received)}, of which "
+            f"{len(missing)} missing{listed(missing)} and "
+            f"{len(unexpected)} unexpected{listed(unexpected)}"
+        )
+
+
+def checked(tensor: Any, name: str, shape: tuple[int, ...], what: str) -> Array:
+    """Returns a checkpoint's tensor as a float32 array.
+
+    Args:
+        tensor: An array, or a dataset of a file, which is not read before its shape is right.
+        name: Its name in the checkpoint.
+        shape: What its shape must be.
+        what: The checkpoint, for the error.
+
+    Raises:
+        ValueError: If it has another shape, is not of a floating dtype, or not finite.
+    """
+    if tuple(tensor.shape) != shape:
+        raise ValueError(
+            f"Tensor '{name}' in {what} has another shape; is it another variant, or another "
+            f"number of classes? Expected {shape}. Received: {tuple(tensor.shape)}"
+        )
+    # NumPy itself does not count bfloat16 among the floating dtypes.
+    if not np.issubdtype(tensor.dtype, np.floating) and tensor.dtype != "bfloat16":
+        raise ValueError(
+            f"Tensor '{name}' in {what} must be of a floating dtype. Received: {tensor.dtype}"
+        )
+    with np.errstate(over="ignore"):
+        array = np.asarray(tensor).astype("float32")
+    if not np.isfinite(array).all():
+        raise ValueError(
+            f"Tensor '{name}' in {what} must be finite in float32. "
+            f"Received: {np.count_nonzero(~np.isfinite(array))} values that are NaN or infinite"
+        )
+    return array
+
+
+def listed(names: Collection[str]) -> str:
+    """Names the first three, in brackets.
+
+    >>> listed({"b", "a", "c", "d"})
+    ' (a, b, c, …)'
+    """
+    shown = sorted(names)[:3]
+    return f" ({', '.join(shown)}{', …' if len(names) > 3 else ''})" if shown else ""
