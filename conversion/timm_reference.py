@@ -1,6 +1,7 @@
-"""timm's models, where timm is installed: the reference that weights and speed are compared with."""
+"""timm's models, where timm is installed: what weights and speed are compared with."""
 
 import functools
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def import_timm() -> Any:
         import torch
 
         try:
-            import torchvision  # noqa: F401
+            importlib.import_module("torchvision")
         except RuntimeError:
             for name, schema in _TORCHVISION_OPERATORS.items():
                 torch.library.define(name, schema)

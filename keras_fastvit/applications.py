@@ -1,6 +1,5 @@
-"""`FastViTT8` … `FastViTMA36`: a variant with weights, with the signature of `keras.applications`."""
+"""`FastViTT8` … `FastViTMA36`: variants with weights, and the signature of `keras.applications`."""
 
-import functools
 import inspect
 import os
 from collections.abc import Callable
@@ -120,7 +119,8 @@ def _constructor(
 
     row = get_variant(variant)
     _, *parameters = inspect.signature(instantiate).parameters.values()
-    constructor.__signature__ = inspect.Signature(parameters, return_annotation=keras.Model)
+    signature = inspect.Signature(parameters, return_annotation=keras.Model)
+    constructor.__signature__ = signature  # type: ignore[attr-defined]  # read by `inspect`
     constructor.__name__ = constructor.__qualname__ = title
     others = '; `"fashion_mnist"`, in this package,\n        for 10 classes at 64×64'
     constructor.__doc__ = _DOC.format(

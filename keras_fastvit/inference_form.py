@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 from keras import tree
 from keras.src.models.functional import Functional
 
@@ -52,15 +53,19 @@ class _GraphFuser:
     def fuse(self, model: keras.Model) -> keras.Model:
         graph = _graph_of(model)
         twins = {id(x): _copy(x._keras_history.operation).output for x in graph.inputs}
+        copied = list(twins.values())
         for node in _nodes(graph):
             args, kwargs = node.arguments.fill_in(twins)
-            outputs = self._call(node.operation, args, kwargs)
-            for old, new in zip(node.outputs, tree.flatten(outputs), strict=True):
+            outputs = tree.flatten(self._call(node.operation, args, kwargs))
+            for old, new in zip(node.outputs, outputs, strict=True):
                 twins[id(old)] = new
+            if not isinstance(node.operation, _FUSIBLE):
+                copied += outputs
 
         def twin(x: Any) -> Any:
             return twins[id(x)]
 
+        _make_names_unique([twin(x) for x in graph.outputs], copied)
         fused = keras.Model(
             tree.map_structure(twin, graph.input),
             tree.map_structure(twin, graph.output),
@@ -72,9 +77,10 @@ class _GraphFuser:
 
     def _call(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if isinstance(operation, _FUSIBLE):
-            # Without `training`: the inference form has one behaviour.
-            return self._form(operation, operation.fuse)(args[0])
-        if isinstance(operation, keras.Model):
+            # Its tensor alone, without `training`: the inference form has one behaviour.
+            (x,) = filter(keras.backend.is_keras_tensor, tree.flatten((args, kwargs)))
+            return self._form(operation, operation.fuse)(x)
+        if isinstance(operation, (Functional, keras.Sequential)):
             return self._form(operation, lambda: self.fuse(operation))(*args, **kwargs)
         copy = self._form(operation, lambda: _copy(operation))
         outputs = copy(*args, **kwargs)
@@ -118,6 +124,42 @@ def _nodes(graph: Functional) -> Iterator[Any]:
                 yield node
 
 
+def _make_names_unique(outputs: list[Any], copied: list[Any]) -> None:
+    """Renames what fusing has made where its name is taken, which Keras refuses in one graph.
+
+    Copies keep the user's names. These can be Keras' automatic ones, which start anew in each
+    process: a model that was loaded may hold an `add_1` as old as the one made here.
+    """
+    copies = {id(operation): operation for operation, _ in map(_origin, copied)}
+    taken = {operation.name for operation in copies.values()}
+    seen = set(copies)
+    for operation in _operations(outputs):
+        if id(operation) not in seen:
+            seen.add(id(operation))
+            name, number = operation.name, 0
+            while operation.name in taken:
+                number += 1
+                operation.name = f"{name}_{number}"
+            taken.add(operation.name)
+
+
+def _operations(outputs: list[Any]) -> Iterator[Any]:
+    """What computes the tensors, from the last operation to the first, some more than once."""
+    seen, waiting = set(), list(outputs)
+    while waiting:
+        operation, node = _origin(waiting.pop())
+        if id(node) not in seen:
+            seen.add(id(node))
+            waiting += node.input_tensors
+            yield operation
+
+
+def _origin(x: Any) -> tuple[Any, Any]:
+    """The operation that made a `KerasTensor`, and the call of it that did."""
+    operation, node_index, _ = x._keras_history
+    return operation, operation._inbound_nodes[node_index]
+
+
 def _copy(operation: Any) -> Any:
     if isinstance(operation, keras.Layer) and any(
         isinstance(layer, _FUSIBLE) for layer in operation._flatten_layers(include_self=False)
@@ -137,4 +179,5 @@ def _copy_state(layer: keras.Layer, copy: keras.Layer) -> None:
     for old, new in pairs:
         state: dict[str, Any] = {}
         old.save_own_variables(state)
-        new.load_own_variables(state)
+        # Through NumPy: JAX's arrays would be shared, and `fit` of one model frees the other's.
+        new.load_own_variables({name: np.array(x) for name, x in state.items()})

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,26 +53,30 @@ def _opened(path: Path, variant: str) -> Iterator[Any]:
     """Opens the HDF5 file that is, or is in, the file at `path`."""
     import h5py
 
+    archived = path.suffix == ".keras"
     try:
-        source = _archived_weights(path, variant) if path.suffix == ".keras" else path
-        with h5py.File(source, "r") as file:
+        with h5py.File(_archived_weights(path, variant) if archived else path, "r") as file:
             yield file
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
-        expected = f"a complete {path.suffix if path.suffix == '.keras' else '.weights.h5'} file"
+    except (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        expected = f"a complete {'.keras' if archived else '.weights.h5'} file"
         received = f"{contents(path)} ({type(error).__name__}: {error})"
         raise refusal(path, expected, received) from error
 
 
 def _archived_weights(path: Path, variant: str) -> io.BytesIO:
     with zipfile.ZipFile(path) as archive:
-        config = json.loads(archive.read(_ARCHIVED_CONFIG))
+        try:
+            config = json.loads(archive.read(_ARCHIVED_CONFIG))
+        except ValueError:
+            config = None
+        if not isinstance(config, dict):
+            config = {}
         if config.get("registered_name") != "keras_fastvit>FastViT":
             expected = (
                 f"a {variant} in training form (other models, the inference form among them, are "
                 "loaded by `keras.saving.load_model`)"
             )
-            name = config.get("config", {}).get("name")
-            raise refusal(path, expected, f"a {config.get('class_name')} named {name!r}")
+            raise refusal(path, expected, f"a model of class {config.get('class_name')!r}")
         return io.BytesIO(archive.read(_ARCHIVED_WEIGHTS))
 
 

@@ -1,6 +1,6 @@
 """The variables of a FastViT, each with its names, and the strict checks that guard loading."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +70,9 @@ def _walk(model: FastViT) -> Iterator[Weight]:
         top = model.get_layer(name)
         for layer in top._flatten_layers():
             # The order in which Keras' layers save their variables.
-            for i, variable in enumerate(layer._trainable_variables + layer._non_trainable_variables):
+            for i, variable in enumerate(
+                layer._trainable_variables + layer._non_trainable_variables
+            ):
                 inner = name + layer.path.removeprefix(top.path)
                 layout = "vector" if variable.name == "bias" else layouts.get(type(layer), "vector")
                 yield Weight(f"{inner}/{variable.name}", f"{inner}/vars/{i}", layout, variable)
@@ -112,13 +114,14 @@ def checked(tensor: Any, name: str, shape: tuple[int, ...], what: str) -> Array:
     # NumPy itself does not count bfloat16 among the floating dtypes.
     if not np.issubdtype(tensor.dtype, np.floating) and tensor.dtype != "bfloat16":
         raise ValueError(
-            f"Tensor '{name}' in {what} must be of a floating dtype. Received: {tensor.dtype}"
+            f"Tensor '{name}' in {what} holds no weights. Expected a floating dtype. "
+            f"Received: {tensor.dtype}"
         )
     with np.errstate(over="ignore"):
         array = np.asarray(tensor).astype("float32")
     if not np.isfinite(array).all():
         raise ValueError(
-            f"Tensor '{name}' in {what} must be finite in float32. "
+            f"Tensor '{name}' in {what} is damaged. Expected values that are finite in float32. "
             f"Received: {np.count_nonzero(~np.isfinite(array))} values that are NaN or infinite"
         )
     return array

@@ -11,6 +11,7 @@ import json
 import os
 import struct
 import threading
+import time
 import warnings
 import zlib
 from pathlib import Path
@@ -135,7 +136,7 @@ GEOMETRY = [
     ("chelsea", (100, 123), (150, 187), 64, 0.9, (71, 114), (4, 25)),
     ("astronaut", (0, 512), (200, 231), 45, 1.0, (743, 45), (349, 0)),
     ("astronaut", (0, 512), (0, 512), 224, 0.875, (256, 256), (16, 16)),
-    ("chelsea", (2, 299), (100, 233), 64, 0.9, (158, 71), (47, 4)),
+    ("chelsea", (2, 299), (100, 233), 97, 0.9, (238, 107), (70, 5)),
 ]
 
 
@@ -529,16 +530,26 @@ def test_an_unknown_interpolation_is_refused(tmp_path):
 
 
 @pytest.mark.single_backend
-def test_threads_load_and_leave_the_warning_filters_alone(tmp_path):
+def test_threads_load_and_leave_the_warning_filters_alone(tmp_path, monkeypatch):
     path = save(tmp_path / "photo.png", FACE)
     bomb = tmp_path / "bomb.png"
     bomb.write_bytes(png_bytes(10_000, 10_000, 1, 0))
     expected = load_image(path, 32)
     before = list(warnings.filters)
-    failures = []
+    pillow_open, inside, together, failures = Image.open, set(), [], []
+
+    def slow_open(*args, **kwargs):
+        """Gives another thread the time to come in while the filters are changed."""
+        inside.add(threading.get_ident())
+        time.sleep(0.001)
+        together.append(len(inside))
+        try:
+            return pillow_open(*args, **kwargs)
+        finally:
+            inside.remove(threading.get_ident())
 
     def work():
-        for _ in range(20):
+        for _ in range(10):
             if not np.array_equal(load_image(path, 32), expected):
                 failures.append("other pixels")
             try:
@@ -547,12 +558,14 @@ def test_threads_load_and_leave_the_warning_filters_alone(tmp_path):
                 continue
             failures.append("a bomb went through")
 
+    monkeypatch.setattr(Image, "open", slow_open)
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert not failures
+    assert max(together) == 1
     assert list(warnings.filters) == before
 
 

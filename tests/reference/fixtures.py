@@ -212,15 +212,13 @@ def save(source: str, variant: str, reference: Reference) -> None:
     unfinished = FOLDER / f"{stem}.unfinished"
     unfinished.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     os.replace(unfinished, FOLDER / f"{stem}.json")
+    values: dict[str, Any] = {
+        f"{case.name}/{output}": sample.values
+        for case in reference.cases
+        for output, sample in case.expected.items()
+    }
     with unfinished.open("wb") as file:
-        np.savez_compressed(
-            file,
-            **{
-                f"{case.name}/{output}": sample.values
-                for case in reference.cases
-                for output, sample in case.expected.items()
-            },
-        )
+        np.savez_compressed(file, **values)
     os.replace(unfinished, FOLDER / f"{stem}.npz")
 
 
