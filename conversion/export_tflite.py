@@ -148,6 +148,11 @@ def _input_shape(
             f"shape {image.shape}"
         )
     for layer in model._flatten_layers():
+        if not type(layer).__module__.startswith("keras."):
+            raise ValueError(
+                "The model is converted in a process that knows Keras' own layers only. "
+                f"Received: layer '{layer.name}' of type {type(layer).__name__}"
+            )
         if getattr(layer, "data_format", None) == "channels_first":
             raise ValueError(
                 "A phone's images have their channels last, and so must the model's layers. Build "
@@ -210,17 +215,12 @@ def _convert(model: keras.Model, images: Array) -> tuple[bytes, Array]:
             text=True,
         )
         if finished.returncode:
+            received = finished.stdout or finished.stderr[-1000:]
             raise ValueError(
-                f"TensorFlow could not convert model '{model.name}'. Expected a model of Keras' "
-                "own layers, and of operations that LiteRT has. "
-                f"Received: {_last_error(finished.stderr)}"
+                f"TensorFlow could not convert model '{model.name}'. Expected Keras' own layers "
+                f"and operations that LiteRT has. Received: {received.strip()}"
             )
         return tflite_path.read_bytes(), np.load(outputs_path)
-
-
-def _last_error(stderr: str) -> str:
-    """The message of the traceback that ends a process's output."""
-    return stderr.rpartition("\nTraceback ")[2].rpartition('\n  File "')[2].strip() or "no message"
 
 
 def _check_built_in(found: Iterable[str]) -> None:

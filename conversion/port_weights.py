@@ -29,6 +29,7 @@ from safetensors.numpy import save_file
 
 from keras_fastvit import FastViT, fuse
 from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.keras_files import save_keras_file
 from keras_fastvit.pretrained import NamedWeights, find_weights, load_weights
 from keras_fastvit.torch_weights import to_torch_state
 from keras_fastvit.variants import VARIANTS
@@ -94,7 +95,7 @@ def load(weights: str | Path, variant: str, classes: int | None = None) -> FastV
     if known is not None and classes not in (None, known):
         raise ValueError(
             f"'{weights}' weights have a classifier for {known} classes. Expected "
-            f"classes={known} or None. Received: classes={classes}"
+            f"classes={known}, or none at all. Received: classes={classes}"
         )
     model = FastViT(
         variant,
@@ -112,10 +113,10 @@ def _write(model: FastViT, output: str | Path, to: Layout) -> None:
     with written_beside(output) as unfinished:
         try:
             if to == "keras":
-                model.save_weights(unfinished)
+                save_keras_file(model, unfinished)
             else:
                 save_file(to_torch_state(model, to), unfinished, {"format": "pt"})
-        except (OSError, RuntimeError, SafetensorError) as error:  # RuntimeError: h5py's
+        except (OSError, SafetensorError) as error:
             raise OSError(
                 f"Cannot write '{output}'; nothing was left there. Expected room for about "
                 f"{4 * model.count_params()} bytes. Received: {error}"

@@ -4,9 +4,11 @@
 
 converts a model in inference form and runs it in Keras on the images. A process of its own,
 because a process has one Keras backend, and because on a GPU Keras may compute in less than
-float32. It needs neither this package nor this folder on its path.
+float32. It needs neither this package nor this folder on its path. If it fails, it prints the
+reason, in a line, and exits with 1.
 """
 
+import re
 import sys
 from typing import Any
 
@@ -58,5 +60,16 @@ def main(model_path: str, images_path: str, tflite_path: str, outputs_path: str)
     np.save(outputs_path, np.concatenate(outputs))
 
 
+def reason(error: Exception) -> str:
+    """Puts what the converter says into a line: it is a report of pages that names one thing."""
+    if lacking := sorted(set(re.findall(r"'tf\.(\w+)' op is neither", str(error)))):
+        return f"operations that LiteRT lacks: {', '.join(lacking)}"
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except Exception as error:
+        print(reason(error))
+        sys.exit(1)

@@ -27,6 +27,14 @@ def written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     unfinished = path.with_name(f".unfinished-{os.getpid()}-{path.name}")
     try:
         yield unfinished
+        # Some writers make files that only their owner can read.
+        unfinished.chmod(0o666 & ~_umask())
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,4 +1,4 @@
-"""Reads the weights, and nothing else, of Keras' files: `.weights.h5` and `.keras`."""
+"""Keras' weight files: reads the weights, and nothing else, of `.weights.h5` and `.keras`."""
 
 import io
 import json
@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from keras.src.saving import saving_lib
 
 from keras_fastvit.checkpoint_files import contents, existing_file, refusal
 from keras_fastvit.model import FastViT
@@ -46,6 +48,20 @@ def load_keras_file(model: FastViT, path: str | os.PathLike[str]) -> None:
         arrays = [checked(tensors[w.keras_path], w.keras_path, w.shape, what) for w in weights]
     for weight, array in zip(weights, arrays, strict=True):
         weight.variable.assign(array)
+
+
+def save_keras_file(model: FastViT, path: str | os.PathLike[str]) -> None:
+    """Writes the `.weights.h5` file that `model.save_weights` would write.
+
+    Raises:
+        OSError: If the file cannot be written, for one because the disk is full: `save_weights`
+            crashes the process then, as HDF5 writes on when it is closed at exit. Here HDF5
+            writes to memory.
+    """
+    archive = io.BytesIO()
+    saving_lib.save_model(model, archive)
+    with zipfile.ZipFile(archive) as file:
+        Path(path).write_bytes(file.read(_ARCHIVED_WEIGHTS))
 
 
 @contextmanager

@@ -99,9 +99,13 @@ class HubServer:
         self._files[repo, filename] = file = HubFile(content)
         return file
 
-    def downloads(self) -> list[Request]:
-        """The requests for the content of a file."""
-        return [request for request in self.requests if request.method == "GET"]
+    def downloads(self, filename: str) -> list[Request]:
+        """The requests for the content of a file, of whatever repository."""
+        return [
+            request
+            for request in self.requests
+            if request.method == "GET" and request.path.endswith(f"/{filename}")
+        ]
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         asked_range = handler.headers.get("Range")

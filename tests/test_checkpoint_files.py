@@ -24,7 +24,7 @@ from safetensors.numpy import save_file
 
 from keras_fastvit import FastViT, fuse
 from keras_fastvit.checkpoint_files import TORCH_SUFFIXES, read_torch_file
-from keras_fastvit.keras_files import KERAS_SUFFIXES, load_keras_file
+from keras_fastvit.keras_files import KERAS_SUFFIXES, load_keras_file, save_keras_file
 
 CLASSES = 5
 TENSORS = {"a.weight": np.arange(6, dtype="float32").reshape(2, 3), "a.bias": np.ones(2, "float32")}
@@ -282,6 +282,15 @@ class TestKerasFiles:
     def test_fills_every_variable(self, saved, other, suffix):
         randomized(other, seed=1)
         load_keras_file(other, saved[1] / f"model{suffix}")
+        assert_equal_weights(other, saved[0])
+
+    def test_writes_what_keras_writes(self, saved, other, tmp_path):
+        save_keras_file(saved[0], tmp_path / "model.weights.h5")
+        randomized(other, seed=4)
+        other.load_weights(tmp_path / "model.weights.h5")
+        assert_equal_weights(other, saved[0])
+        randomized(other, seed=4)
+        load_keras_file(other, tmp_path / "model.weights.h5")
         assert_equal_weights(other, saved[0])
 
     def test_attention_has_other_layers(self, tmp_path):

@@ -1,4 +1,4 @@
-"""PyTorch's names: those of timm and Apple, both ways, against lists that their own code printed."""
+"""PyTorch's names, timm's and Apple's, both ways, against lists that their own code printed."""
 
 import re
 

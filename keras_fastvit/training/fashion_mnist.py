@@ -158,11 +158,19 @@ def write_checkpoint(model: FastViT, path: Path) -> None:
     load_torch_state(model, state, str(path))
 
 
+def folder_name(class_name: str) -> str:
+    """Returns a class's name as part of a folder's.
+
+    >>> folder_name("T-shirt/top")
+    'T-shirt-top'
+    """
+    return class_name.replace("/", "-").replace(" ", "-")
+
+
 def write_images(images: NDArray[np.uint8], labels: NDArray[np.int64], folder: Path) -> None:
     """Writes the first images of each class as `<class>/<index>.png`, grey, 28×28."""
     for label, name in enumerate(class_names("fashion_mnist")):
-        # Names such as "T-shirt/top" are no folder names.
-        class_folder = folder / f"{label}_{name.replace('/', '-').replace(' ', '-')}"
+        class_folder = folder / f"{label}_{folder_name(name)}"
         class_folder.mkdir(parents=True, exist_ok=True)
         for index in np.flatnonzero(labels == label)[:IMAGES_PER_CLASS]:
             with written_beside(class_folder / f"{index:05d}.png") as unfinished:

@@ -1,0 +1,501 @@
+"""Named weights and `weights=`: the real hub client against a hub on this machine."""
+
+import contextlib
+import errno
+import inspect
+import logging
+import os
+import re
+import resource
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import huggingface_hub
+import keras
+import numpy as np
+import pytest
+from safetensors.numpy import save, save_file
+
+import keras_fastvit
+from keras_fastvit import FastViT, FastViTSA12, FastViTT8
+from keras_fastvit.applications import CONSTRUCTORS
+from keras_fastvit.pretrained import NAMED_WEIGHTS, SUFFIXES, find_weights, load_weights
+from keras_fastvit.torch_weights import load_torch_state, to_torch_state
+from keras_fastvit.variants import VARIANTS
+from tests.hub_server import LOGIN_PAGE, HubServer
+from tests.reference.fixtures import load
+
+REPOSITORY = "timm/fastvit_t8.apple_in1k"
+FILE = "model.safetensors"
+SHAPE = (64, 64, 3)
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return load("timm", "fastvit_t8").weights()
+
+
+@pytest.fixture(scope="module")
+def content(weights):
+    return save(weights)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache of the hub's client."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+@pytest.fixture
+def hub(cache, monkeypatch):
+    """A hub without files, and the client set to it and to an empty cache."""
+    with HubServer() as server:
+        set_endpoint(monkeypatch, server.endpoint)
+        yield server
+    huggingface_hub.close_session()
+
+
+@pytest.fixture
+def sleeps(monkeypatch):
+    """Replaces the client's pauses between attempts; returns how long they were."""
+    pauses = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    return pauses
+
+
+def set_endpoint(monkeypatch, endpoint):
+    # The client reads HF_ENDPOINT once, on import.
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", endpoint)
+    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+
+def fetch(model):
+    """Loads a T8's ImageNet weights."""
+    load_weights(model, find_weights("imagenet", "fastvit_t8"))
+
+
+def cached_bytes(cache):
+    """All bytes in the cache, links counted as what they link to."""
+    return sum(file.stat().st_size for file in cache.rglob("*") if FILE in file.name)
+
+
+def assert_loaded(model, weights):
+    state = to_torch_state(model)
+    assert all((array == weights[name]).all() for name, array in state.items())
+
+
+@pytest.fixture(scope="module")
+def t8():
+    """A T8 to load into."""
+    return FastViT("fastvit_t8", input_shape=SHAPE)
+
+
+@pytest.fixture
+def model(t8):
+    """A T8 whose weights are all 0.5, so that what was loaded shows."""
+    for variable in t8.weights:
+        variable.assign(np.full(variable.shape, 0.5))
+    return t8
+
+
+def assert_untouched(model):
+    assert all((array == 0.5).all() for array in to_torch_state(model).values())
+
+
+# --- The hub, when all goes well
+
+
+class TestHub:
+    @pytest.mark.parametrize(
+        ("name", "repository"),
+        [
+            ("imagenet", "timm/fastvit_t8.apple_in1k"),
+            ("imagenet_distilled", "timm/fastvit_t8.apple_dist_in1k"),
+        ],
+    )
+    def test_fetches_from_timms_repositories(self, hub, weights, content, name, repository):
+        hub.add(repository, FILE, content)
+        model = FastViTT8(weights=name)
+        assert model.input_shape == (None, 256, 256, 3)
+        assert model.output_shape == (None, 1000)
+        assert_loaded(model, weights)
+
+    def test_fetches_once(self, hub, model, weights, content):
+        hub.add(REPOSITORY, FILE, content)
+        fetch(model)
+        fetch(model)
+        assert_loaded(model, weights)
+        assert len(hub.downloads(FILE)) == 1
+
+    def test_works_offline_from_the_cache(self, hub, monkeypatch, model, weights, content):
+        hub.add(REPOSITORY, FILE, content)
+        fetch(model)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+        requests = len(hub.requests)
+        fetch(model)
+        assert_loaded(model, weights)
+        assert len(hub.requests) == requests
+
+    def test_works_from_the_cache_when_the_network_is_down(
+        self, hub, monkeypatch, model, weights, content
+    ):
+        hub.add(REPOSITORY, FILE, content)
+        fetch(model)
+        set_endpoint(monkeypatch, "http://127.0.0.1:9")  # nothing listens there
+        fetch(model)
+        assert_loaded(model, weights)
+
+    def test_resumes_an_interrupted_download(self, hub, sleeps, model, weights, content):
+        kept = 10 * 2**20  # the client writes in pieces of this size
+        assert kept < len(content)
+        hub.add(REPOSITORY, FILE, content).break_off_at = [1000, kept + 1000]
+        fetch(model)
+        assert_loaded(model, weights)
+        ranges = [request.range for request in hub.downloads(FILE)]
+        assert ranges == [None, None, f"bytes={kept}-"]
+
+    @pytest.mark.single_backend
+    def test_needs_no_torch_and_obeys_the_environment(self, content, tmp_path):
+        code = """
+            import sys
+            sys.modules["torch"] = None
+            import keras_fastvit
+            model = keras_fastvit.FastViTT8(weights="imagenet", input_shape=(32, 32, 3))
+            print(float(model.get_layer("head").bias[0]))
+            """
+        with HubServer() as hub:
+            hub.add(REPOSITORY, FILE, content)
+            output = subprocess.run(
+                [sys.executable, "-c", textwrap.dedent(code)],
+                env={**os.environ, "HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path)},
+                check=True,
+                text=True,
+                stdout=subprocess.PIPE,
+            ).stdout
+        expected = load("timm", "fastvit_t8").weights()["head.fc.bias"][0]
+        assert np.float32(output) == expected
+        assert list(tmp_path.rglob(FILE))
+
+
+# --- The hub, when it does not
+
+
+class TestHubFaults:
+    @pytest.fixture(autouse=True)
+    def nothing_is_loaded(self, model):
+        yield
+        assert_untouched(model)
+
+    def fails(self, model, error=OSError, source=f"{REPOSITORY}/{FILE}"):
+        with pytest.raises(error) as caught:
+            fetch(model)
+        message = str(caught.value)
+        assert source in message
+        assert "'imagenet' weights of fastvit_t8" in message
+        assert re.search("Expected .*Received: .", message)
+        assert caught.value.__cause__ is not None
+        return message
+
+    def test_broken_off_again_and_again(self, hub, sleeps, cache, model, weights, content):
+        file = hub.add(REPOSITORY, FILE, content)
+        file.break_off_at = [1000] * 20
+        self.fails(model)
+        assert cached_bytes(cache) == 0
+        file.break_off_at = []
+        fetch(model)
+        assert_loaded(model, weights)
+        for variable in model.weights:
+            variable.assign(np.full(variable.shape, 0.5))
+
+    def test_shorter_than_announced(self, hub, sleeps, cache, model, content):
+        hub.add(REPOSITORY, FILE, content).announced_size = len(content) + 1
+        self.fails(model)
+        assert cached_bytes(cache) == 0
+
+    def test_no_such_repository(self, hub, model):
+        assert "RepositoryNotFoundError: 404" in self.fails(model)
+
+    def test_no_such_file(self, hub, model):
+        hub.add(REPOSITORY, "README.md", b"")
+        assert "EntryNotFoundError: 404" in self.fails(model)
+
+    def test_no_network(self, monkeypatch, cache, sleeps, model):
+        set_endpoint(monkeypatch, "http://127.0.0.1:9")
+        message = self.fails(model)
+        assert "http://127.0.0.1:9" in message
+        assert "ConnectError" in message
+
+    def test_offline_and_not_cached(self, hub, monkeypatch, model, content):
+        hub.add(REPOSITORY, FILE, content)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+        assert "OfflineModeIsEnabled" in self.fails(model)
+        assert not hub.requests
+
+    def test_a_login_page_instead_of_the_hub(self, hub, cache, model, content):
+        hub.add(REPOSITORY, FILE, content)
+        hub.login_page = True
+        assert "does not seem to be served by a Hugging Face Hub" in self.fails(model)
+        assert cached_bytes(cache) == 0
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda content: LOGIN_PAGE,
+            lambda content: content[:-1000],
+            lambda content: content[:100],
+            lambda content: b"",
+        ],
+        ids=["html", "truncated", "header truncated", "empty"],
+    )
+    def test_a_damaged_file_does_not_stay_in_the_cache(
+        self, hub, cache, model, weights, content, damage
+    ):
+        hub.add(REPOSITORY, FILE, damage(content))
+        message = self.fails(model, ValueError)
+        assert "removed from the cache" in message
+        assert cached_bytes(cache) == 0
+        hub.add(REPOSITORY, FILE, content)
+        fetch(model)
+        assert_loaded(model, weights)
+        for variable in model.weights:
+            variable.assign(np.full(variable.shape, 0.5))
+
+    def test_whole_files_that_do_not_fit_stay(self, hub, cache, model):
+        other = {"conv1.weight": np.zeros((3, 3), "float32")}
+        hub.add(REPOSITORY, FILE, save(other))
+        with pytest.raises(ValueError, match=rf"{REPOSITORY}.* holds no FastViT weights"):
+            fetch(model)
+        assert cached_bytes(cache) > 0
+
+    def test_a_full_disk(self, hub, cache, model, weights, content):
+        hub.add(REPOSITORY, FILE, content)
+        with files_limited_to(len(content) // 2):
+            message = self.fails(model)
+        assert os.strerror(errno.EFBIG) in message
+        assert cached_bytes(cache) == 0
+
+
+@contextlib.contextmanager
+def files_limited_to(size):
+    """Makes writing more than `size` bytes to any file fail, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+# --- What names mean
+
+
+@pytest.mark.single_backend
+class TestNames:
+    def test_imagenet_exists_for_every_variant(self):
+        for variant in VARIANTS.values():
+            for name, tag in (
+                ("imagenet", "apple_in1k"),
+                ("imagenet_distilled", "apple_dist_in1k"),
+            ):
+                row = find_weights(name, variant.name)
+                assert row.source == f"timm/{variant.name}.{tag}/model.safetensors"
+                assert (row.classes, row.image_size, row.dataset) == (1000, 256, "imagenet")
+                assert row.crop_pct == variant.crop_pct
+                assert "Apple" in row.licence
+
+    def test_class_names_match_the_number_of_classes(self):
+        for row in NAMED_WEIGHTS:
+            assert len(keras_fastvit.class_names(row.dataset)) == row.classes
+
+    def test_unknown_variant(self):
+        with pytest.raises(ValueError, match="Unknown FastViT variant"):
+            find_weights("imagenet", "fastvit_t9")
+
+    @pytest.mark.parametrize("weights", ["imagnet", "model.bin", "model.h5", Path("imagenet"), 3])
+    def test_unknown_weights(self, weights):
+        with pytest.raises(
+            ValueError, match=r"Unknown `weights`\. Expected None, 'imagenet'"
+        ) as caught:
+            find_weights(weights, "fastvit_t8")
+        assert all(suffix in str(caught.value) for suffix in SUFFIXES)
+        assert f"Received: weights={weights!r}" in str(caught.value)
+
+    def test_fashion_mnist_is_for_t8_only(self):
+        with pytest.raises(ValueError, match=r"Expected one of fastvit_t8\..*fastvit_t12"):
+            find_weights("fashion_mnist", "fastvit_t12")
+
+    @pytest.mark.parametrize("suffix", SUFFIXES)
+    def test_missing_files(self, tmp_path, suffix):
+        with pytest.raises(FileNotFoundError, match="Expected an existing file"):
+            find_weights(tmp_path / f"missing{suffix}", "fastvit_t8")
+
+
+# --- The constructors
+
+
+@pytest.mark.single_backend
+class TestConstructors:
+    def test_all_variants_have_one(self):
+        assert CONSTRUCTORS.keys() == VARIANTS.keys()
+        for variant, constructor in CONSTRUCTORS.items():
+            assert getattr(keras_fastvit, constructor.__name__) is constructor
+            assert constructor.__name__.lower() == variant.replace("_", "")
+
+    @pytest.mark.parametrize("variant", VARIANTS)
+    def test_make_their_variant(self, variant):
+        model = CONSTRUCTORS[variant](weights=None, input_shape=(32, 32, 3))
+        assert (model.variant, model.name) == (variant, variant)
+
+    def test_have_the_signature_of_keras_applications(self):
+        theirs = inspect.signature(keras.applications.ResNet50).parameters
+        ours = inspect.signature(FastViTT8).parameters
+        assert list(ours)[:7] == list(theirs)[:7]
+        for name, parameter in theirs.items():
+            if name != "name":
+                assert ours[name].default == parameter.default
+        # And the model's own, with the same defaults.
+        own = dict(inspect.signature(FastViT).parameters)
+        for name in own.keys() - {"variant", "kwargs"}:
+            assert ours[name].default == own[name].default
+
+    def test_describe_every_argument(self):
+        for name in inspect.signature(FastViTT8).parameters:
+            assert f"    {name}: " in FastViTT8.__doc__
+        assert "fashion_mnist" in FastViTT8.__doc__
+        assert "fashion_mnist" not in FastViTSA12.__doc__
+
+    def test_pass_every_argument_on(self):
+        image = keras.Input((3, 40, 48))
+        arguments = {
+            "include_top": False,
+            "weights": None,
+            "input_tensor": image,
+            "input_shape": (3, 40, 48),
+            "pooling": "max",
+            "classes": 7,
+            "classifier_activation": None,
+            "drop_path_rate": 0.25,
+            "dropout": 0.5,
+            "layer_scale_init_value": 0.125,
+            "data_format": "channels_first",
+            "dtype": "float64",
+            "name": "mine",
+        }
+        assert arguments.keys() == inspect.signature(FastViTT8).parameters.keys()
+        config = FastViTT8(**arguments).get_config()
+        assert config.pop("dtype")["config"]["name"] == "float64"
+        for name in arguments.keys() & config.keys():
+            assert config[name] == arguments[name], name
+
+
+class TestConstructorsWithWeights:
+    @pytest.mark.parametrize(
+        "shape",
+        [
+            {"input_shape": (64, 64, 2)},
+            {"input_shape": (3, 64, 64)},
+            {"input_shape": (64, 64, None)},
+            {"input_shape": (64, 64, 3), "data_format": "channels_first"},
+        ],
+    )
+    @pytest.mark.parametrize("name", ["imagenet", "fashion_mnist"])
+    def test_named_weights_need_three_channels(self, hub, shape, name):
+        with pytest.raises(ValueError, match=f"'{name}' weights are for images of 3 channels"):
+            FastViTT8(weights=name, classes=10, **shape)
+        assert not hub.requests
+
+    def test_named_weights_need_three_channels_in_a_tensor(self, hub):
+        with pytest.raises(ValueError, match=r"3 channels.*Received: input_shape=\(64, 64, 2\)"):
+            FastViTT8(input_tensor=keras.Input((64, 64, 2)))
+        assert not hub.requests
+
+    @pytest.mark.parametrize("arguments", [{"pooling": "max"}, {"input_shape": (31, 32, 3)}])
+    def test_wrong_arguments_are_found_before_the_download(self, hub, arguments):
+        with pytest.raises(ValueError, match="Received"):
+            FastViTT8(**arguments)
+        assert not hub.requests
+
+    def test_another_number_of_classes_leaves_the_head_out(self, hub, weights, content, caplog):
+        hub.add(REPOSITORY, FILE, content)
+        with caplog.at_level(logging.WARNING, "keras_fastvit"):
+            model = FastViTT8(classes=10, input_shape=SHAPE)
+        assert "all but it is loaded" in caplog.text
+        assert model.output_shape == (None, 10)
+        state = to_torch_state(model)
+        assert state.pop("head.fc.weight").shape == (10, 768)
+        state.pop("head.fc.bias")
+        assert all((array == weights[name]).all() for name, array in state.items())
+
+    def test_without_a_top_the_number_of_classes_does_not_matter(self, hub, content, caplog):
+        hub.add(REPOSITORY, FILE, content)
+        model = FastViTT8(include_top=False, classes=10)
+        assert model.input_shape == (None, None, None, 3)
+        assert not caplog.records
+
+    @pytest.mark.parametrize("classes", [9, 1000])
+    def test_fashion_mnist_has_ten_classes(self, classes):
+        expected = f"Expected classes=10 or include_top=False. Received: classes={classes}"
+        with pytest.raises(ValueError, match=expected):
+            FastViTT8(weights="fashion_mnist", classes=classes)
+
+    def test_fashion_mnist_is_in_the_package(self, monkeypatch):
+        set_endpoint(monkeypatch, "http://127.0.0.1:9")
+        model = FastViTT8(weights="fashion_mnist", classes=10)
+        assert model.input_shape == (None, 64, 64, 3)
+        headless = FastViTT8(weights="fashion_mnist", include_top=False)
+        state = to_torch_state(model)
+        for name, array in to_torch_state(headless).items():
+            np.testing.assert_array_equal(array, state[name], name)
+
+    def test_default_shapes_follow_the_data_format(self):
+        model = FastViTT8(weights="fashion_mnist", classes=10, data_format="channels_first")
+        assert model.input_shape == (None, 3, 64, 64)
+
+    @pytest.mark.parametrize("suffix", SUFFIXES)
+    def test_files_of_every_kind(self, weights, tmp_path, suffix):
+        path = tmp_path / f"weights{suffix}"
+        write(path, weights)
+        model = FastViTT8(weights=path, input_shape=SHAPE, classifier_activation=None)
+        assert isinstance(model, FastViT)
+        assert_loaded(model, weights)
+
+    def test_files_are_for_the_number_of_classes_that_they_have(self, weights, tmp_path):
+        save_file(weights, tmp_path / "weights.safetensors")
+        with pytest.raises(ValueError, match=r"Expected \(10, 768\). Received: \(1000, 768\)"):
+            FastViTT8(weights=str(tmp_path / "weights.safetensors"), classes=10)
+
+    def test_folded_files_give_the_inference_form(self, tmp_path):
+        reference = load("apple_reparam", "fastvit_sa12")
+        case = reference.cases[0]
+        save_file(reference.weights(), tmp_path / "weights.safetensors")
+        model = FastViTSA12(
+            weights=tmp_path / "weights.safetensors",
+            input_shape=case.image.shape[1:],
+            classifier_activation=None,
+        )
+        assert not isinstance(model, FastViT)
+        assert model.name == "fastvit_sa12"
+        assert list(model.pyramid_outputs) == ["P2", "P3", "P4", "P5"]
+        logits = case.expected["logits"]
+        received = keras.ops.convert_to_numpy(model(case.image))
+        assert logits.compare(received) <= 1e-5 * logits.scale
+
+
+def write(path, weights):
+    """Writes a T8's weights in the format of the path's suffix."""
+    if path.suffix == ".safetensors":
+        save_file(weights, path)
+    elif ".pth" in path.suffixes:
+        import torch
+
+        tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
+        torch.save({"state_dict": tensors}, path)
+    else:
+        model = FastViT("fastvit_t8", input_shape=SHAPE)
+        load_torch_state(model, weights, "fixture")
+        model.save(path) if path.suffix == ".keras" else model.save_weights(path)
