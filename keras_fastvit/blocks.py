@@ -9,6 +9,7 @@ from keras import layers, ops
 from keras_fastvit import fusion
 from keras_fastvit.fusion import Affine, Array
 from keras_fastvit.layers import (
+    KERNEL_STDDEV,
     ConvBN,
     DropPath,
     FastViTLayer,
@@ -21,7 +22,6 @@ from keras_fastvit.layers import (
     kernel_of,
     register,
     residual,
-    small_normal,
 )
 
 HEAD_DIM = 32
@@ -125,8 +125,10 @@ class ConvFFN(FastViTLayer):
     def build(self, input_shape: Any) -> None:
         channels = self._channels(input_shape)
         hidden_shape = self._map_shape(input_shape, self.hidden_filters)
-        init = {"kernel_initializer": small_normal()}
-        self.conv = ConvBN(channels, 7, depthwise=True, **self._like("conv"))
+        init = {"kernel_initializer": keras.initializers.RandomNormal(stddev=KERNEL_STDDEV)}
+        self.conv = ConvBN(
+            channels, 7, depthwise=True, kernel_stddev=KERNEL_STDDEV, **self._like("conv")
+        )
         self.fc1 = layers.Conv2D(self.hidden_filters, 1, **init, **self._like("fc1"))
         self.fc2 = layers.Conv2D(channels, 1, **init, **self._like("fc2"))
         self.conv.build(input_shape)
@@ -213,7 +215,10 @@ class Attention(FastViTLayer):
                 f"Attention layer '{self.name}' needs channels that are a multiple of {HEAD_DIM}. "
                 f"Received: input_shape={input_shape}"
             )
-        init = {"kernel_initializer": small_normal(), "dtype": self.dtype_policy}
+        init = {
+            "kernel_initializer": keras.initializers.RandomNormal(stddev=KERNEL_STDDEV),
+            "dtype": self.dtype_policy,
+        }
         self.qkv = layers.Dense(3 * channels, use_bias=False, name="qkv", **init)
         self.proj = layers.Dense(channels, name="proj", **init)
         self.qkv.build((None, None, channels))

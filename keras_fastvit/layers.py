@@ -21,6 +21,8 @@ InferenceForm = Callable[[Any], Any]
 """Maps a `KerasTensor` to a `KerasTensor` through plain Keras layers, the same at each call."""
 
 SE_RATIO = 1 / 16
+KERNEL_STDDEV = 0.02
+"""Of the normal start of all kernels in the ConvFFN, in attention and in the classifier."""
 
 
 def register(cls: type) -> type:
@@ -36,11 +38,6 @@ def float64(variable: Any) -> Array:
 def _torch_conv_initializer(fan_in_scale: float = 1.0) -> keras.initializers.Initializer:
     """PyTorch's default for convolutions: uniform in ±1 / sqrt(fan_in)."""
     return keras.initializers.VarianceScaling(fan_in_scale / 3, "fan_in", "uniform")
-
-
-def small_normal() -> keras.initializers.Initializer:
-    """The initialiser of 1x1 and dense layers, as in timm."""
-    return keras.initializers.RandomNormal(stddev=0.02)
 
 
 class FastViTLayer(layers.Layer):
@@ -261,9 +258,10 @@ class ConvBN(FastViTLayer):
         kernel_size: Odd side of the kernel.
         strides: Step in pixels.
         depthwise: Whether each input channel is convolved on its own.
+        kernel_stddev: Standard deviation of a normal start; default: PyTorch's uniform one.
     """
 
-    config_names = ("filters", "kernel_size", "strides", "depthwise")
+    config_names = ("filters", "kernel_size", "strides", "depthwise", "kernel_stddev")
 
     def __init__(
         self,
@@ -271,6 +269,7 @@ class ConvBN(FastViTLayer):
         kernel_size: int,
         strides: int = 1,
         depthwise: bool = False,
+        kernel_stddev: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -278,6 +277,7 @@ class ConvBN(FastViTLayer):
         self.kernel_size = kernel_size
         self.strides = strides
         self.depthwise = depthwise
+        self.kernel_stddev = kernel_stddev
 
     def build(self, input_shape: Any) -> None:
         channels = self._channels(input_shape)
@@ -297,20 +297,25 @@ class ConvBN(FastViTLayer):
                 self.kernel_size,
                 depth_multiplier=self.filters // channels,
                 # Keras counts all input channels into a depthwise kernel's fan-in, PyTorch one.
-                depthwise_initializer=_torch_conv_initializer(channels),
+                depthwise_initializer=self._initializer(fan_in_scale=channels),
                 **common,
             )
         else:
             self.conv = layers.Conv2D(
                 self.filters,
                 self.kernel_size,
-                kernel_initializer=_torch_conv_initializer(),
+                kernel_initializer=self._initializer(),
                 **common,
             )
         self.bn = self._batch_norm("bn")
         self.pad = self._padding(self.kernel_size, self.strides, "pad")
         self.conv.build(self.pad.compute_output_shape(input_shape) if self.pad else input_shape)
         self.bn.build(self.compute_output_shape(input_shape))
+
+    def _initializer(self, fan_in_scale: float = 1.0) -> keras.initializers.Initializer:
+        if self.kernel_stddev is None:
+            return _torch_conv_initializer(fan_in_scale)
+        return keras.initializers.RandomNormal(stddev=self.kernel_stddev)
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         if self.pad is not None:

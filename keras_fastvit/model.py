@@ -8,7 +8,12 @@ from keras import layers
 
 from keras_fastvit.blocks import AttentionBlock, Downsample, RepMixerBlock
 from keras_fastvit.inference_form import fuse, set_pyramid_outputs
-from keras_fastvit.layers import ConditionalPositionalEncoding, Dropout, MobileOneBlock
+from keras_fastvit.layers import (
+    KERNEL_STDDEV,
+    ConditionalPositionalEncoding,
+    Dropout,
+    MobileOneBlock,
+)
 from keras_fastvit.variants import ATTENTION, Variant, get_variant
 
 MIN_SIDE = 32
@@ -80,7 +85,7 @@ class FastViT(keras.Model):
         if include_top:
             x = layers.GlobalAveragePooling2D(name="pool", **common)(x)
             x = Dropout(dropout, name="dropout", dtype=policy)(x)
-            init = keras.initializers.RandomNormal(stddev=0.02)
+            init = keras.initializers.RandomNormal(stddev=KERNEL_STDDEV)
             x = layers.Dense(classes, kernel_initializer=init, name="head", dtype=policy)(x)
             # Probabilities and losses lose too much in 16 bits.
             output_dtype = keras.backend.result_type(policy.compute_dtype, "float32")
