@@ -206,7 +206,7 @@ def _compare(
 ) -> Comparison:
     images = np.random.default_rng(0).normal(size=(1, *size, 3)).astype("float32")
     expected = timm_reference.outputs(reference, images)
-    tapped = keras.Model(model.inputs, {"logits": model.output, **model.pyramid_outputs})
+    tapped = keras.Model(model.input, {"logits": model.output, **model.pyramid_outputs})
     received = {name: keras.ops.convert_to_numpy(output) for name, output in tapped(images).items()}
     differences = {
         name: float(np.abs(received[name] - expected[name]).max() / np.abs(expected[name]).max())

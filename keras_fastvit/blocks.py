@@ -186,7 +186,7 @@ class RepMixerBlock(FastViTLayer):
         self.token_mixer = RepMixer(layer_scale_init_value=scale, **self._like("token_mixer"))
         self.mlp = ConvFFN(hidden, **self._like("mlp"))
         self.layer_scale = LayerScale(scale, **self._like("layer_scale"))
-        self.drop_path = DropPath(self.drop_path_rate, dtype=self.dtype_policy, name="drop_path")
+        self.drop_path = DropPath(self.drop_path_rate, **self._inherited("drop_path"))
         for layer in (self.token_mixer, self.mlp, self.layer_scale):
             layer.build(input_shape)
 
@@ -215,12 +215,9 @@ class Attention(FastViTLayer):
                 f"Attention layer '{self.name}' needs channels that are a multiple of {HEAD_DIM}. "
                 f"Received: input_shape={input_shape}"
             )
-        init = {
-            "kernel_initializer": keras.initializers.RandomNormal(stddev=KERNEL_STDDEV),
-            "dtype": self.dtype_policy,
-        }
-        self.qkv = layers.Dense(3 * channels, use_bias=False, name="qkv", **init)
-        self.proj = layers.Dense(channels, name="proj", **init)
+        init = {"kernel_initializer": keras.initializers.RandomNormal(stddev=KERNEL_STDDEV)}
+        self.qkv = layers.Dense(3 * channels, use_bias=False, **init, **self._inherited("qkv"))
+        self.proj = layers.Dense(channels, **init, **self._inherited("proj"))
         self.qkv.build((None, None, channels))
         self.proj.build((None, None, channels))
 
@@ -259,8 +256,7 @@ class Attention(FastViTLayer):
 
         flatten = layers.Reshape(
             (-1, channels) if last else (channels, -1),
-            dtype=self.dtype_policy,
-            name=self._inference_name("tokens"),
+            **self._inherited(self._inference_name("tokens")),
         )
         mixed = (None, None, None, *heads)
         query = self._einsum(f"{pixels},cnd->bhwnd", image, mixed, "query", *folded.query)
@@ -291,8 +287,7 @@ class Attention(FastViTLayer):
             equation,
             output_shape[1:],
             bias_axes="".join(a for a in kernel_axes if a in output_axes) if weights[1:] else None,
-            dtype=self.dtype_policy,
-            name=self._inference_name(suffix),
+            **self._inherited(self._inference_name(suffix)),
         )
         layer.build(input_shape)
         layer.set_weights([w.reshape(v.shape) for w, v in zip(weights, layer.weights, strict=True)])
@@ -329,10 +324,10 @@ class AttentionBlock(FastViTLayer):
         self.norm = self._batch_norm("norm")
         self.token_mixer = Attention(**self._like("token_mixer"))
         self.layer_scale_1 = LayerScale(scale, **self._like("layer_scale_1"))
-        self.drop_path_1 = DropPath(rate, dtype=self.dtype_policy, name="drop_path_1")
+        self.drop_path_1 = DropPath(rate, **self._inherited("drop_path_1"))
         self.mlp = ConvFFN(hidden, **self._like("mlp"))
         self.layer_scale_2 = LayerScale(scale, **self._like("layer_scale_2"))
-        self.drop_path_2 = DropPath(rate, dtype=self.dtype_policy, name="drop_path_2")
+        self.drop_path_2 = DropPath(rate, **self._inherited("drop_path_2"))
         for layer in (
             self.norm,
             self.token_mixer,

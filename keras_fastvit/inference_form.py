@@ -169,6 +169,15 @@ def _copy(operation: Any) -> Any:
             "how they are called. Call them in the functional graph. "
             f"Received: layer '{operation.name}' of type {type(operation).__name__}"
         )
+    if isinstance(operation, keras.layers.Lambda):
+        # A function need not survive serialisation: the copy calls the same one.
+        return keras.layers.Lambda(
+            operation.function,
+            output_shape=operation._output_shape,
+            mask=operation.mask,
+            arguments=operation.arguments,
+            **keras.Layer.get_config(operation),
+        )
     return type(operation).from_config(operation.get_config())
 
 

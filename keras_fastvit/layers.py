@@ -62,13 +62,20 @@ class FastViTLayer(layers.Layer):
         twice shares them.
 
         Raises:
-            ValueError: If this layer has no weights yet.
+            ValueError: If this layer has no weights yet, or quantised ones.
         """
         if not self.built:
             raise ValueError(
                 "Only a built layer has weights to fold. Call it on data once, or build it. "
                 f"Received: layer '{self.name}' of type {type(self).__name__}, not built"
             )
+        for layer in self._flatten_layers():
+            if isinstance(layer.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy):
+                raise ValueError(
+                    "Folding needs the weights before they are quantised: fuse first, then "
+                    f"quantise the result. Received: layer '{layer.path}' with dtype policy "
+                    f"'{layer.dtype_policy.name}'"
+                )
         return self._inference_form()
 
     def _inference_form(self) -> InferenceForm:
@@ -103,16 +110,23 @@ class FastViTLayer(layers.Layer):
         return self._map_shape(input_shape)
 
     def _like(self, name: str) -> dict[str, Any]:
-        """Constructor arguments of a sublayer of the same data format and dtype policy."""
-        return {"data_format": self.data_format, "dtype": self.dtype_policy, "name": name}
+        """Constructor arguments of a sublayer that takes feature maps."""
+        return {"data_format": self.data_format, **self._inherited(name)}
+
+    def _inherited(self, name: str) -> dict[str, Any]:
+        """Constructor arguments of any sublayer.
+
+        `trainable` among them: a frozen layer is built anew when its model is loaded, and its
+        batch normalisations must not go on collecting statistics.
+        """
+        return {"dtype": self.dtype_policy, "trainable": self.trainable, "name": name}
 
     def _batch_norm(self, name: str) -> layers.BatchNormalization:
         return layers.BatchNormalization(
             axis=self._channel_axis,
             epsilon=1e-5,
             momentum=0.9,
-            dtype=self.dtype_policy,
-            name=name,
+            **self._inherited(name),
         )
 
     def _padding(self, kernel_size: int, strides: int, name: str) -> layers.Layer | None:
@@ -151,7 +165,7 @@ class FastViTLayer(layers.Layer):
 
     def _gelu(self) -> layers.Layer:
         # Exact (erf), as in the checkpoints; `keras.ops.gelu` defaults to the tanh form.
-        return layers.Activation("gelu", dtype=self.dtype_policy, name=self._inference_name("gelu"))
+        return layers.Activation("gelu", **self._inherited(self._inference_name("gelu")))
 
 
 def chain(*forms: InferenceForm) -> InferenceForm:
@@ -281,10 +295,12 @@ class ConvBN(FastViTLayer):
 
     def build(self, input_shape: Any) -> None:
         channels = self._channels(input_shape)
+        self.pad = self._padding(self.kernel_size, self.strides, "pad")
+        strides = 1 if self._subsamples else self.strides
         common = {
             **self._like("conv"),
-            "strides": self.strides,
-            "padding": "same" if self.strides == 1 else "valid",
+            "strides": strides,
+            "padding": "same" if strides == 1 else "valid",
             "use_bias": False,
         }
         if self.depthwise:
@@ -308,7 +324,6 @@ class ConvBN(FastViTLayer):
                 **common,
             )
         self.bn = self._batch_norm("bn")
-        self.pad = self._padding(self.kernel_size, self.strides, "pad")
         self.conv.build(self.pad.compute_output_shape(input_shape) if self.pad else input_shape)
         self.bn.build(self.compute_output_shape(input_shape))
 
@@ -320,7 +335,17 @@ class ConvBN(FastViTLayer):
     def call(self, x: Any, training: bool | None = None) -> Any:
         if self.pad is not None:
             x = self.pad(x)
+        if self._subsamples:
+            step = slice(None, None, self.strides)
+            x = x[:, step, step] if self.data_format == "channels_last" else x[:, :, step, step]
         return self.bn(self.conv(x), training=training)
+
+    @property
+    def _subsamples(self) -> bool:
+        # A strided 1x1 kernel sees every other pixel only: taking those first is the same. Its
+        # gradient in oneDNN, the CPU kernels of TensorFlow 2.21 and PyTorch 2.13, writes outside
+        # of its memory when channels are last: training ended in a segmentation fault.
+        return self.kernel_size == 1 and self.strides > 1
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return self._map_shape(input_shape, self.filters, self.strides)
@@ -359,7 +384,7 @@ class SqueezeExcite(FastViTLayer):
             layers.GlobalAveragePooling2D(keepdims=True, **self._like(name("pool"))),
             layers.Conv2D(hidden, 1, activation="relu", **init, **self._like(name("fc1"))),
             layers.Conv2D(channels, 1, activation="sigmoid", **init, **self._like(name("fc2"))),
-            layers.Multiply(dtype=self.dtype_policy, name=name("multiply")),
+            layers.Multiply(**self._inherited(name("multiply"))),
         ]
 
     def call(self, x: Any) -> Any:

@@ -1,5 +1,6 @@
 """FastViT: a row of `variants.py` becomes a functional Keras model."""
 
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -47,7 +48,7 @@ class FastViT(keras.Model):
 
     Attributes:
         pyramid_outputs: `{"P2": …, "P3": …, "P4": …, "P5": …}`, the stages' outputs at 1/4 to 1/32
-            of the image's sides, for `keras.Model(model.inputs, model.pyramid_outputs)`.
+            of the image's sides, for `keras.Model(model.input, model.pyramid_outputs)`.
 
     Raises:
         ValueError: If an argument is not one of the above.
@@ -86,7 +87,7 @@ class FastViT(keras.Model):
             x = layers.GlobalAveragePooling2D(name="pool", **common)(x)
             x = Dropout(dropout, name="dropout", dtype=policy)(x)
             init = keras.initializers.RandomNormal(stddev=KERNEL_STDDEV)
-            x = layers.Dense(classes, kernel_initializer=init, name="head", dtype=policy)(x)
+            x = layers.Dense(int(classes), kernel_initializer=init, name="head", dtype=policy)(x)
             # Probabilities and losses lose too much in 16 bits.
             output_dtype = keras.backend.result_type(policy.compute_dtype, "float32")
             x = layers.Activation(classifier_activation, dtype=output_dtype, name="predictions")(x)
@@ -108,13 +109,13 @@ class FastViT(keras.Model):
             "include_top": include_top,
             "input_shape": tuple(image.shape[1:]),
             "pooling": pooling,
-            "classes": classes,
-            "classifier_activation": _serialized_activation(classifier_activation),
+            "classes": int(classes),
+            "classifier_activation": classifier_activation,
             "drop_path_rate": drop_path_rate,
             "dropout": dropout,
             "layer_scale_init_value": layer_scale_init_value,
             "data_format": data_format,
-            "dtype": keras.dtype_policies.serialize(policy),
+            "dtype": policy,
         }
 
     def fuse(self) -> keras.Model:
@@ -124,7 +125,15 @@ class FastViT(keras.Model):
     def get_config(self) -> dict[str, Any]:
         if not self._starts_at_image:
             return {"graph": keras.Model(self.input, self.output, name=self.name).get_config()}
-        return {**self._config, "name": self.name, "trainable": self.trainable}
+        # Not earlier: where TensorFlow is installed, Keras imports it to serialise anything.
+        activation = keras.activations.get(self._config["classifier_activation"])
+        return {
+            **self._config,
+            "classifier_activation": keras.activations.serialize(activation),
+            "dtype": keras.dtype_policies.serialize(self._config["dtype"]),
+            "name": self.name,
+            "trainable": self.trainable,
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> keras.Model:
@@ -236,12 +245,8 @@ def _validate(
             "`pooling` is for `include_top=False`; the classifier pools by itself. "
             f"Received: include_top={include_top}, pooling={pooling!r}"
         )
-    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
+    if isinstance(classes, bool) or not isinstance(classes, Integral) or classes < 1:
         raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
     for name, rate in (("drop_path_rate", drop_path_rate), ("dropout", dropout)):
         if not 0 <= rate < 1:
             raise ValueError(f"`{name}` must be at least 0 and below 1. Received: {name}={rate!r}")
-
-
-def _serialized_activation(activation: Any) -> Any:
-    return keras.activations.serialize(keras.activations.get(activation))

@@ -159,14 +159,14 @@ def _read_named(weights: NamedWeights) -> dict[str, Array]:
 
 def _fetched(repository: str, weights: NamedWeights) -> Path:
     """Returns the file's path in the hub client's cache, downloading it if need be."""
-    import huggingface_hub
+    from huggingface_hub import constants, hf_hub_download
 
     try:
-        return Path(huggingface_hub.hf_hub_download(repository, weights.file))
+        return Path(hf_hub_download(repository, weights.file))
     except Exception as error:  # of many libraries: HTTP, TLS, the file system
         raise OSError(
             f"Cannot fetch '{weights.source}' for '{weights.name}' weights of {weights.variant}. "
-            f"Expected the file in the cache or from {huggingface_hub.constants.ENDPOINT}. "
+            f"Expected the file in the cache or from {constants.ENDPOINT}. "
             f"Received: {_reasons(error)}"
         ) from error
 

@@ -17,6 +17,7 @@ import huggingface_hub
 import keras
 import numpy as np
 import pytest
+from huggingface_hub import constants
 from safetensors.numpy import save, save_file
 
 import keras_fastvit
@@ -46,7 +47,7 @@ def content(weights):
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """An empty cache of the hub's client."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path / "hub"
 
 
@@ -69,9 +70,9 @@ def sleeps(monkeypatch):
 
 def set_endpoint(monkeypatch, endpoint):
     # The client reads HF_ENDPOINT once, on import.
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
     template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
 
 
 def fetch(model):
@@ -135,7 +136,7 @@ class TestHub:
     def test_works_offline_from_the_cache(self, hub, monkeypatch, model, weights, content):
         hub.add(REPOSITORY, FILE, content)
         fetch(model)
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
         requests = len(hub.requests)
         fetch(model)
         assert_loaded(model, weights)
@@ -232,7 +233,7 @@ class TestHubFaults:
 
     def test_offline_and_not_cached(self, hub, monkeypatch, model, content):
         hub.add(REPOSITORY, FILE, content)
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
         assert "OfflineModeIsEnabled" in self.fails(model)
         assert not hub.requests
 
@@ -378,7 +379,7 @@ class TestConstructors:
             "input_shape": (3, 40, 48),
             "pooling": "max",
             "classes": 7,
-            "classifier_activation": None,
+            "classifier_activation": "sigmoid",
             "drop_path_rate": 0.25,
             "dropout": 0.5,
             "layer_scale_init_value": 0.125,
