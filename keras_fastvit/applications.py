@@ -104,8 +104,8 @@ def _check_channels(
     channels = shape[0 if data_format == "channels_first" else -1]
     if channels != 3:
         raise ValueError(
-            f"'{weights.name}' weights are for images of 3 channels (RGB), with data_format="
-            f"{data_format!r}. Received: input_shape={shape}"
+            f"'{weights.name}' weights are for RGB images. Expected 3 channels in the shape of an "
+            f"image, data_format={data_format!r}. Received: input_shape={shape}"
         )
 
 

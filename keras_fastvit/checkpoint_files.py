@@ -121,12 +121,15 @@ def _unpickled(path: Path) -> Any:
         with torch.serialization.safe_globals(inert):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        if refused := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            expected = f"a pickle of tensors, plain containers and {', '.join(INERT_GLOBALS)} only"
-            received = f"one that calls for {refused[1]}, which was not run"
-            raise refusal(path, expected, received) from error
-        received = f"{contents(path)} ({type(error).__name__}: {str(error).splitlines()[0]})"
-        raise refusal(path, "a complete checkpoint of PyTorch", received) from error
+        message = str(error)
+    # Not chained: torch's messages say how to load the file without protection.
+    if refused := re.search(r"GLOBAL ([\w.]+)", message):
+        expected = f"a pickle of tensors, plain containers and {', '.join(INERT_GLOBALS)} only"
+        received = f"one that calls for {refused[1]}, which was not run"
+        raise refusal(path, expected, received)
+    reason = message.rpartition("WeightsUnpickler error: ")[2].partition(" In PyTorch")[0]
+    received = f"{contents(path)} ({reason.strip().partition(chr(10))[0]})"
+    raise refusal(path, "a complete checkpoint of PyTorch", received)
 
 
 def _state_dict(content: Any, path: Path) -> dict[str, Array]:

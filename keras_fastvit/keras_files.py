@@ -118,7 +118,7 @@ def _tensors(file: Any, path: Path) -> dict[str, Any]:
         if isinstance(item, h5py.Dataset):
             datasets[item_path] = item
         elif parts[2:] == ["vars"]:
-            names[parts[1]] = str(item.attrs.get("name"))
+            names[parts[1]] = str(item.attrs.get("name", parts[1]))
 
     file.visititems(visit)  # leaves out links to other files
     found = {}

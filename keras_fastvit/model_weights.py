@@ -87,7 +87,7 @@ def check_names(expected: Collection[str], received: Collection[str], what: str)
     missing, unexpected = set(expected) - set(received), set(received) - set(expected)
     if missing or unexpected:
         raise ValueError(
-            f"The tensors in {what} do not match; is it another variant? "
+            f"The tensors in {what} in training form do not match; is it another variant or form? "
             f"Expected {len(expected)} tensors. Received: {len(received)}, of which "
             f"{len(missing)} missing{listed(missing)} and "
             f"{len(unexpected)} unexpected{listed(unexpected)}"

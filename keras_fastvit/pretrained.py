@@ -172,10 +172,10 @@ def _fetched(repository: str, weights: NamedWeights) -> Path:
 
 
 def _reasons(error: BaseException | None) -> str:
-    """An error and its causes, the first line of each."""
-    reasons = []
+    """An error and its causes, the first line of each; libraries repeat each other's."""
+    reasons: dict[str, None] = {}
     while error is not None:
-        reasons.append(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
+        reasons[f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"] = None
         error = error.__cause__
     return ", because of ".join(reasons)
 

@@ -406,12 +406,14 @@ class TestConstructorsWithWeights:
     )
     @pytest.mark.parametrize("name", ["imagenet", "fashion_mnist"])
     def test_named_weights_need_three_channels(self, hub, shape, name):
-        with pytest.raises(ValueError, match=f"'{name}' weights are for images of 3 channels"):
+        with pytest.raises(ValueError, match=f"'{name}' weights are for RGB images. Expected 3"):
             FastViTT8(weights=name, classes=10, **shape)
         assert not hub.requests
 
     def test_named_weights_need_three_channels_in_a_tensor(self, hub):
-        with pytest.raises(ValueError, match=r"3 channels.*Received: input_shape=\(64, 64, 2\)"):
+        with pytest.raises(
+            ValueError, match=r"Expected 3 channels.*Received: input_shape=\(64, 64, 2\)"
+        ):
             FastViTT8(input_tensor=keras.Input((64, 64, 2)))
         assert not hub.requests
 
