@@ -28,7 +28,7 @@ PYTEST = $(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 .PHONY: demo test lint bench parity constraints clean $(BACKENDS:%=test-%)
 
 demo: $(VENV)/.demo
-	KERAS_BACKEND=tensorflow $(RUN) -m conversion.demo
+	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m conversion.demo
 
 test: lint $(BACKENDS:%=test-%)
 
