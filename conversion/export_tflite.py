@@ -107,16 +107,17 @@ def export(
             unfinished.touch()  # a folder that refuses files does so before the long work
             images = _images(shape)
             content, expected = _convert(fused, images)
+            _check_finite(expected, model.name)
             found = operators(content)
             _check_built_in(found)
             unfinished.write_bytes(content)
             difference = _difference(TFLiteModel(unfinished)(images), expected)
     except OSError as error:
-        if error.errno is None:
+        if error.errno is None:  # already in these words
             raise
         raise OSError(
-            error.errno,
-            f"Cannot write '{path}'. Expected to be able to. Received: {error.strerror}",
+            f"Cannot write '{path}'; nothing was left there. Expected a folder that can be "
+            f"written to, with room for the file. Received: {error}"
         ) from error
     output_shape = (1, *expected.shape[1:])
     return Export(path, len(content), shape, output_shape, found, difference)
@@ -153,11 +154,13 @@ def _input_shape(
                 "The model is converted in a process that knows Keras' own layers only. "
                 f"Received: layer '{layer.name}' of type {type(layer).__name__}"
             )
-        if getattr(layer, "data_format", None) == "channels_first":
+        first = getattr(layer, "data_format", None) == "channels_first"
+        # On TensorFlow a FastViT for channels first begins by moving them to the end.
+        if first or isinstance(layer, keras.layers.Permute):
             raise ValueError(
                 "A phone's images have their channels last, and so must the model's layers. Build "
-                "it with data_format='channels_last'; its weights are the same. Received: layer "
-                f"'{layer.name}' with data_format='channels_first'"
+                "it with data_format='channels_last'; its weights are the same. Received: "
+                f"layer '{layer.name}', which is for channels first"
             )
     for variable in model.variables:
         if variable.dtype in ("float16", "bfloat16", "float64"):
@@ -228,6 +231,14 @@ def _check_built_in(found: Iterable[str]) -> None:
         raise ValueError(
             "The file must hold operators that are built into LiteRT only. "
             f"Received: {', '.join(foreign)}"
+        )
+
+
+def _check_finite(outputs: Array, name: str) -> None:
+    if not np.isfinite(outputs).all():
+        raise ValueError(
+            f"The outputs of model '{name}' must be finite. Received: "
+            f"{np.count_nonzero(~np.isfinite(outputs))} NaN or infinite values for {IMAGES} images"
         )
 
 

@@ -52,9 +52,11 @@ class _GraphFuser:
 
     def fuse(self, model: keras.Model) -> keras.Model:
         graph = _graph_of(model)
+        pyramid = dict(getattr(model, "pyramid_outputs", {}))
         twins = {id(x): _copy(x._keras_history.operation).output for x in graph.inputs}
         copied = list(twins.values())
-        for node in _nodes(graph):
+        # The pyramid's outputs need not lie on the way to the model's.
+        for node in _nodes(keras.Model(graph.inputs, [*graph.outputs, *pyramid.values()])):
             args, kwargs = node.arguments.fill_in(twins)
             outputs = tree.flatten(self._call(node.operation, args, kwargs))
             for old, new in zip(node.outputs, outputs, strict=True):
@@ -71,8 +73,8 @@ class _GraphFuser:
             tree.map_structure(twin, graph.output),
             name=model.name,
         )
-        if hasattr(model, "pyramid_outputs"):
-            set_pyramid_outputs(fused, tree.map_structure(twin, dict(model.pyramid_outputs)))
+        if pyramid:
+            set_pyramid_outputs(fused, tree.map_structure(twin, pyramid))
         return fused
 
     def _call(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

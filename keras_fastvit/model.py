@@ -19,6 +19,7 @@ from keras_fastvit.variants import ATTENTION, Variant, get_variant
 
 MIN_SIDE = 32
 DEFAULT_SIDE = 256
+_ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
 @keras.saving.register_keras_serializable(package="keras_fastvit")
@@ -79,10 +80,14 @@ class FastViT(keras.Model):
             layer_scale_init_value = row.layer_scale_init_value
         _validate(include_top, pooling, classes, drop_path_rate, dropout, data_format)
         policy = keras.dtype_policies.get(dtype)
-        common = {"data_format": data_format, "dtype": policy}
+        layout = _Layout(data_format, policy)
+        common = {"data_format": layout.inner_format, "dtype": policy}
 
         image = _image_input(input_tensor, input_shape, include_top, data_format)
-        x, pyramid = _trunk(image, row, drop_path_rate, layer_scale_init_value, common)
+        x, pyramid = _trunk(
+            layout.enter(image), row, drop_path_rate, layer_scale_init_value, common
+        )
+        pyramid = {level: layout.leave(x, level) for level, x in pyramid.items()}
         if include_top:
             x = layers.GlobalAveragePooling2D(name="pool", **common)(x)
             x = Dropout(dropout, name="dropout", dtype=policy)(x)
@@ -95,6 +100,8 @@ class FastViT(keras.Model):
             x = layers.GlobalAveragePooling2D(name="pool", **common)(x)
         elif pooling == "max":
             x = layers.GlobalMaxPooling2D(name="pool", **common)(x)
+        else:
+            x = layout.leave(x, "features")
 
         inputs = keras.utils.get_source_inputs(image)
         inputs = inputs[0] if len(inputs) == 1 else inputs
@@ -141,6 +148,31 @@ class FastViT(keras.Model):
         if "graph" in config:
             return keras.Model.from_config(config["graph"], custom_objects)
         return cls(**config)
+
+
+class _Layout:
+    """The layout of the maps inside the model, and the ways there and back.
+
+    On TensorFlow the maps have their channels last, whatever the layout of the images. Keras 3.15
+    on TensorFlow adds a convolution's bias along the width if channels come first and the width
+    equals the number of channels (`keras.ops.add` takes it for `NHWC`), as in the first stage of
+    most variants at 256×256; and on CPUs TensorFlow has no 16-bit convolution with channels first.
+    """
+
+    def __init__(self, data_format: str, policy: Any) -> None:
+        self.inner_format = "channels_last" if _ON_TENSORFLOW else data_format
+        self._permutes = data_format != self.inner_format
+        self._policy = policy
+
+    def enter(self, image: Any) -> Any:
+        if not self._permutes:
+            return image
+        return layers.Permute((2, 3, 1), dtype=self._policy, name="to_channels_last")(image)
+
+    def leave(self, x: Any, what: str) -> Any:
+        if not self._permutes:
+            return x
+        return layers.Permute((3, 1, 2), dtype=self._policy, name=f"{what}_to_channels_first")(x)
 
 
 def _trunk(

@@ -7,6 +7,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,6 +43,34 @@ def no_network() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", getaddrinfo_locally)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def initial_weights_from_numpy() -> Iterator[None]:
+    """Draws initial weights with NumPy, from the same distributions.
+
+    JAX compiles a program for every shape that it draws: twenty seconds for a FastViT.
+    """
+    import numpy as np
+    from keras import ops
+    from keras.src.initializers import random_initializers
+
+    def generator(seed: Any) -> np.random.Generator:
+        return np.random.default_rng(seed if isinstance(seed, int) else int(seed.next()[0]))
+
+    def uniform(shape: Any, minval: Any, maxval: Any, dtype: Any, seed: Any) -> Any:
+        return ops.convert_to_tensor(generator(seed).uniform(minval, maxval, shape), dtype)
+
+    def normal(shape: Any, mean: Any, stddev: Any, dtype: Any, seed: Any) -> Any:
+        return ops.convert_to_tensor(generator(seed).normal(mean, stddev, shape), dtype)
+
+    with pytest.MonkeyPatch.context() as patch:
+        keras_random = random_initializers.random
+        numpy_random = SimpleNamespace(
+            **{**vars(keras_random), "uniform": uniform, "normal": normal}
+        )
+        patch.setattr(random_initializers, "random", numpy_random)
         yield
 
 

@@ -141,3 +141,8 @@ def relative_difference(actual: np.ndarray, expected: np.ndarray) -> float:
     assert actual.shape == expected.shape
     actual, expected = actual.astype("float64"), expected.astype("float64")
     return float(np.abs(actual - expected).max() / np.abs(expected).max())
+
+
+def count(variables: Any) -> int:
+    """The number of values in variables."""
+    return sum(int(np.prod(variable.shape)) for variable in variables)

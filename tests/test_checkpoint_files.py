@@ -108,9 +108,9 @@ class TestPickles:
             "optimizer": {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 0.1}]},
         }
         torch.save(checkpoint, path, _use_new_zipfile_serialization=zipped)
-        before = torch.serialization.get_safe_globals()
+        before = set(torch.serialization.get_safe_globals())
         assert_same(read_torch_file(path))
-        assert torch.serialization.get_safe_globals() == before
+        assert set(torch.serialization.get_safe_globals()) == before
 
     def test_a_users_own_safe_globals_survive(self, tmp_path):
         path = tmp_path / "checkpoint.pth"
@@ -318,7 +318,6 @@ class TestKerasFiles:
             load_keras_file(other, tmp_path / f"model{suffix}")
             assert_equal_weights(other, trained)
 
-    @pytest.mark.single_backend  # half a minute of compilation on JAX
     def test_bfloat16(self, tmp_path):
         model = randomized(small_model(dtype="bfloat16"))
         model.save_weights(tmp_path / "model.weights.h5")

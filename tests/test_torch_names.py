@@ -9,8 +9,8 @@ import pytest
 from keras_fastvit import FastViT
 from keras_fastvit.torch_names import detect, from_torch, layer_names, to_torch, torch_name
 from keras_fastvit.torch_weights import load_torch_state, to_torch_state
-from keras_fastvit.variants import VARIANTS, get_variant
-from tests.reference.fixtures import load
+from keras_fastvit.variants import get_variant
+from tests.reference.fixtures import VARIANTS, load
 
 CONVENTIONS = ("timm", "apple")
 
@@ -226,5 +226,7 @@ def test_detects_whose_names_these_are(source, found):
 
 @pytest.mark.single_backend
 def test_names_of_attention_models_shift_by_the_positional_encoding():
-    name = torch_name("stage_3_block_0/token_mixer/qkv/kernel", VARIANTS["fastvit_sa12"], "apple")
+    name = torch_name(
+        "stage_3_block_0/token_mixer/qkv/kernel", get_variant("fastvit_sa12"), "apple"
+    )
     assert name == "network.7.0.token_mixer.qkv.weight"
