@@ -230,7 +230,12 @@ class Attention(FastViTLayer):
         batch, height, width, channels = ops.shape(x)
         qkv = self.qkv(ops.reshape(x, (batch, height * width, channels)))
         qkv = ops.reshape(qkv, (batch, height * width, 3, channels // HEAD_DIM, HEAD_DIM))
-        y = ops.dot_product_attention(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2])
+        query, key, value = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
+        # Not `ops.dot_product_attention`: JAX has it in bfloat16 and float32 only on CPUs.
+        logits = ops.einsum("bqnd,bknd->bnqk", query * HEAD_DIM**-0.5, key)
+        # A softmax; `ops.softmax` warns of the single pixel that an image of 32×32 leaves here.
+        weights = ops.exp(logits - ops.logsumexp(logits, axis=-1, keepdims=True))
+        y = ops.einsum("bnqk,bknd->bqnd", weights, value)
         return self.proj(ops.reshape(y, (batch, height, width, channels)))
 
     def _inference_form(self) -> InferenceForm:

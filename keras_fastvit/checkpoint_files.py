@@ -145,7 +145,11 @@ def _state_dict(content: Any, path: Path) -> dict[str, Array]:
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
             expected = "a name and a tensor in each entry of the state dict"
             raise refusal(path, expected, f"{name!r} with a {type(tensor).__name__}")
-        # NumPy knows no bfloat16.
-        dense = tensor.detach().float() if tensor.is_floating_point() else tensor.detach()
-        state[name] = dense.numpy()
+        tensor = tensor.detach()
+        try:
+            # NumPy knows no bfloat16.
+            state[name] = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+        except (TypeError, RuntimeError) as error:
+            received = f"'{name}' with layout {tensor.layout}, {tensor.dtype}, on {tensor.device}"
+            raise refusal(path, "dense tensors", received) from error
     return state

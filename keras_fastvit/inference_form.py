@@ -108,7 +108,8 @@ def _graph_of(model: Any) -> Functional:
                 "A Sequential model must be built before it is fused. Give it a `keras.Input`, "
                 f"or call it on data once. Received: model '{model.name}', not built"
             )
-        return keras.Model(model.inputs, model.outputs)
+        (inputs,), outputs = model.inputs, model.outputs
+        return keras.Model(inputs, outputs[0] if len(outputs) == 1 else outputs)
     if not isinstance(model, Functional) or type(model).call is not Functional.call:
         raise ValueError(
             "Only functional and Sequential models can be fused: another model has no graph to "

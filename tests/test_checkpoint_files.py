@@ -145,6 +145,20 @@ class TestPickles:
         torch.save(content, path)
         assert "tensor" in refused_by(path)
 
+    @pytest.mark.parametrize(
+        "tensor",
+        [
+            torch.eye(3).to_sparse(),
+            torch.eye(3, dtype=torch.float16).to_sparse(),
+            torch.empty(3, device="meta"),
+        ],
+        ids=["sparse", "sparse float16", "without data"],
+    )
+    def test_refuses_tensors_that_are_not_dense(self, tmp_path, tensor):
+        path = tmp_path / "checkpoint.pth"
+        torch.save({"a": tensor}, path)
+        assert "Expected dense tensors. Received: 'a' with" in refused_by(path)
+
     def test_names_what_to_install_if_torch_is_missing(self, tmp_path):
         path = tmp_path / "checkpoint.pth.tar"
         torch.save(torch_tensors(), path)
