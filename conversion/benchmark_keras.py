@@ -37,8 +37,15 @@ Array = NDArray[Any]
 
 CASES = [(variant, batch) for variant in ("fastvit_t8", "fastvit_sa12") for batch in (1, 8)]
 REFERENCE = "timm"
-ENGINES = (REFERENCE, "tensorflow", "jax", "torch")
-TARGETS = {"tensorflow": 1.1}
+ENGINES = {
+    REFERENCE: ("timm", "torch"),
+    "tensorflow": ("keras", "tensorflow"),
+    "tensorflow, frozen": ("keras_frozen", "tensorflow"),
+    "jax": ("keras", "jax"),
+    "torch": ("keras", "torch"),
+}
+"""By name: what `benchmark_worker` runs, and the Keras backend."""
+TARGETS = {"tensorflow": 1.1, "tensorflow, frozen": 1.1}
 """The largest ratio to the reference that is wanted."""
 
 WARM_UP, ROUNDS = 5, 40
@@ -50,10 +57,13 @@ SET_UP = {
     "timm": "timm, fused with `reparameterize_model`, memory format channels_last, eager under "
     "`torch.inference_mode()`",
     "tensorflow": "`keras_fastvit.fuse`, a `tf.function` of one static shape, weights in variables",
+    "tensorflow, frozen": "the same, the weights in constants as in a file for deployment "
+    "(`convert_variables_to_constants_v2`)",
     "jax": "`keras_fastvit.fuse`, `jax.jit` of `stateless_call`, weights as arguments",
     "torch": "`keras_fastvit.fuse`, eager under `torch.inference_mode()`",
 }
 REASONS = {
+    "tensorflow": "oneDNN reorders the weights at each call, unless they are constants.",
     "jax": "XLA has no fast depthwise convolution for CPUs.",
     "torch": "Keras' torch backend keeps channels last by transposing around every convolution.",
 }
@@ -85,7 +95,7 @@ class _Worker:
     """A process of `benchmark_worker`, whose calls are timed one by one."""
 
     def __init__(self, engine: str, variant: str, batch: int, weights: Path) -> None:
-        kind, backend = ("timm", "torch") if engine == REFERENCE else ("keras", engine)
+        kind, backend = ENGINES[engine]
         module = f"{__package__}.benchmark_worker"
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, kind, variant, str(batch), str(weights)],

@@ -23,9 +23,9 @@ CLASSES = 1000
 
 
 def main(engine: str, variant: str, batch: str, weights: str) -> None:
-    """Runs the command in the module's docstring; `engine` is `"keras"` or `"timm"`."""
+    """Runs the command in the module's docstring; `engine` is a key of `_ENGINES`."""
     images = np.random.default_rng(0).normal(size=(int(batch), SIDE, SIDE, 3)).astype("float32")
-    forward = {"keras": _keras, "timm": _timm}[engine](variant, images, Path(weights))
+    forward = _ENGINES[engine](variant, images, Path(weights))
     print(json.dumps(forward().tolist()), flush=True)
     for _ in sys.stdin:
         start = time.perf_counter()
@@ -33,11 +33,9 @@ def main(engine: str, variant: str, batch: str, weights: str) -> None:
         print(1e3 * (time.perf_counter() - start), flush=True)
 
 
-def _keras(variant: str, images: Array, weights: Path) -> Callable[[], Array]:
+def _fused(variant: str, images: Array, weights: Path) -> Any:
     from keras_fastvit import fuse
     from keras_fastvit.applications import CONSTRUCTORS
-
-    from .compiled import compiled_forward
 
     model = CONSTRUCTORS[variant](
         weights=weights,
@@ -47,7 +45,28 @@ def _keras(variant: str, images: Array, weights: Path) -> Callable[[], Array]:
         data_format="channels_last",
         dtype="float32",
     )
-    return compiled_forward(fuse(model), images)
+    return fuse(model)
+
+
+def _keras(variant: str, images: Array, weights: Path) -> Callable[[], Array]:
+    from .compiled import compiled_forward
+
+    return compiled_forward(_fused(variant, images, weights), images)
+
+
+def _keras_frozen(variant: str, images: Array, weights: Path) -> Callable[[], Array]:
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    model, x = _fused(variant, images, weights), tf.constant(images)
+    forward = convert_variables_to_constants_v2(
+        tf.function(lambda x: model(x, training=False)).get_concrete_function(
+            tf.TensorSpec(x.shape, x.dtype)
+        )
+    )
+    return lambda: forward(x)[0].numpy()
 
 
 def _timm(variant: str, images: Array, weights: Path) -> Callable[[], Array]:
@@ -65,6 +84,9 @@ def _timm(variant: str, images: Array, weights: Path) -> Callable[[], Array]:
         return model(x).numpy()
 
     return forward
+
+
+_ENGINES = {"keras": _keras, "keras_frozen": _keras_frozen, "timm": _timm}
 
 
 if __name__ == "__main__":
