@@ -53,21 +53,22 @@ def randomize(layer: Any, seed: int = 0) -> Any:
     that are not zero. Kernels keep the size of the activations.
     """
     rng = np.random.default_rng(seed)
-    for variable in layer.variables:
-        shape, name = tuple(variable.shape), variable.name
-        if name == "moving_variance":
-            value = rng.uniform(0.5, 1.5, shape)
-        elif name == "gamma":
-            value = rng.uniform(0.5, 1.0, shape) * rng.choice([-1, 1], shape)
-        elif name in ("beta", "bias", "moving_mean"):
-            value = rng.normal(0, 0.3, shape)
-        elif name == "kernel":
-            depthwise = "depthwise_conv2d" in variable.path
-            fan_in = np.prod(shape[:2] if depthwise else shape[:-1])
-            value = rng.normal(0, fan_in**-0.5, shape)
-        else:
-            continue  # The state of a random generator.
-        variable.assign(value)
+    for sublayer in layer._flatten_layers():
+        depthwise = isinstance(sublayer, keras.layers.DepthwiseConv2D)
+        for variable in sublayer._trainable_variables + sublayer._non_trainable_variables:
+            shape, name = tuple(variable.shape), variable.name
+            if name == "moving_variance":
+                value = rng.uniform(0.5, 1.5, shape)
+            elif name == "gamma":
+                value = rng.uniform(0.5, 1.0, shape) * rng.choice([-1, 1], shape)
+            elif name in ("beta", "bias", "moving_mean"):
+                value = rng.normal(0, 0.3, shape)
+            elif name == "kernel":
+                fan_in = np.prod(shape[:2] if depthwise else shape[:-1])
+                value = rng.normal(0, fan_in**-0.5, shape)
+            else:
+                continue  # Not a weight that FastViT has.
+            variable.assign(value)
     return layer
 
 

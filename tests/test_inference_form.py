@@ -256,6 +256,110 @@ def test_frozen_layers_stay_frozen() -> None:
     assert fused.get_layer("free").trainable
 
 
+def test_a_frozen_backbone_stays_frozen() -> None:
+    frozen = backbone()
+    frozen.trainable = False
+    fused = fuse(keras.Sequential([frozen, layers.Dense(2)]))
+    assert [weight.path.split("/")[-1] for weight in fused.trainable_weights] == ["kernel", "bias"]
+
+
+def test_names_of_a_loaded_model_are_not_taken_twice() -> None:
+    """Keras counts automatic names from the start of the process, files bring older ones."""
+    inputs = keras.Input((16, 16, 32))
+    x = AttentionBlock(2, layer_scale_init_value=0.5, name="block")(inputs)
+    x = layers.Conv2D(8, 1, name="block_mlp_fc1")(x)
+    number = keras.backend.get_uid("add")
+    for ahead in range(8):
+        x = layers.Add(name=f"add_{number + ahead}")([x, x])
+    x = layers.Softmax(name="softmax")(layers.Softmax(name="einsum")(x))
+    model = randomize(keras.Model(inputs, x))
+    fused = check(model, images(2, 16, 16, 32))
+    kept = {layer.name for layer in model.layers if layer.name != "block"}
+    assert kept <= {layer.name for layer in fused.layers}
+    assert isinstance(fused.get_layer("softmax"), layers.Softmax)
+    assert fused.get_layer("block_mlp_fc1").filters == 8
+
+
+def test_functions_of_the_user() -> None:
+    """A `Lambda` is copied with its function, which no configuration could bring back."""
+    factor = images(64)
+    scale = layers.Lambda(lambda x, offset: x * factor + offset, arguments={"offset": 2.0})
+    inputs = keras.Input((64, 64, 3))
+    fused = check(keras.Model(inputs, scale(backbone()(inputs))), images())
+    assert fused.layers[-1] is not scale
+    assert fused.layers[-1].name == scale.name
+    assert len(scale._inbound_nodes) == 1
+
+
+@keras.saving.register_keras_serializable("tests")
+class Doubling(keras.Model):
+    """A subclassed model without a FastViT inside: a layer like any other."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(3)
+
+    def call(self, x: Any) -> Any:
+        return 2 * self.dense(x)
+
+
+def test_a_subclassed_model_as_a_layer() -> None:
+    inputs = keras.Input((64, 64, 3))
+    check(keras.Model(inputs, Doubling()(backbone()(inputs))), images())
+
+
+def test_a_part_of_a_backbone_used_on_its_own() -> None:
+    """Its layers are shared with the whole, in the result too."""
+    whole = backbone()
+    stem = keras.Model(whole.input, whole.get_layer("stem_2").output)
+    tail = keras.Model(whole.get_layer("stem_2").output, whole.output)
+    check(stem, images())
+    check(tail, run(stem, images()))
+    inputs = keras.Input((64, 64, 3))
+    fused = check(keras.Model(inputs, [whole(inputs), stem(inputs)]), images())
+    assert fused.count_params() == fuse(whole).count_params()
+
+
+def test_masks() -> None:
+    image, words = keras.Input((64, 64, 3)), keras.Input((6,), dtype="int32")
+    y = layers.LSTM(4)(layers.Embedding(9, 4, mask_zero=True)(words))
+    model = keras.Model([image, words], layers.Concatenate()([backbone()(image), y]))
+    check(model, [images(), np.array([[1, 2, 3, 0, 0, 0], [4, 5, 6, 7, 8, 1]], "int32")])
+
+
+def test_dropout_that_is_always_on() -> None:
+    """`training=True` in the user's graph stays: Monte Carlo dropout."""
+    inputs = keras.Input((64, 64, 3))
+    x = layers.Dropout(0.5, seed=1)(backbone()(inputs), training=True)
+    fused = fuse(keras.Model(inputs, x))
+    assert (run(fused, images()) == 0).mean() == pytest.approx(0.5, abs=0.25)
+
+
+def test_inputs_and_outputs_by_name() -> None:
+    inputs = {name: keras.Input((64, 64, 3), name=name) for name in ("left", "right")}
+    shared = backbone()
+    difference = shared(inputs["left"]) - shared(inputs["right"])
+    model = keras.Model(inputs, {"difference": difference, "both": [difference, difference]})
+    x = {"right": images(seed=1), "left": images(seed=2)}
+    fused = check(model, x)
+    assert set(fused.input) == {"left", "right"}
+    assert set(run(fused, x)) == {"difference", "both"}
+
+
+@pytest.mark.parametrize("data_format", DATA_FORMATS)
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_after_a_reload_of_the_result(policy: str, data_format: str, tmp_path: Path) -> None:
+    shape = (64, 64, 3) if data_format == "channels_last" else (3, 64, 64)
+    fused = tiny(dtype=policy, data_format=data_format, input_shape=shape).fuse()
+    fused.save(tmp_path / "fused.keras")
+    loaded = keras.models.load_model(tmp_path / "fused.keras")
+    x = images(2, *shape)
+    for again in (loaded, fuse(loaded)):
+        np.testing.assert_array_equal(run(again, x), run(fused, x))
+        policies = [layer.dtype_policy.name for layer in again.layers if layer.weights]
+        assert set(policies) == {policy}
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "float32"])
 def test_keeps_dtype_policies(policy: str) -> None:
     fused = tiny(dtype=policy).fuse()
@@ -285,11 +389,34 @@ def inside_a_functional_model() -> keras.Model:
     return keras.Model(inputs, Subclassed()(inputs))
 
 
+class Wrapping(layers.Layer):
+    """A layer of the user's that calls one of FastViT's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = RepMixerBlock()
+
+    def call(self, x: Any) -> Any:
+        return self.block(x)
+
+
+def in_a_layer() -> keras.Model:
+    return keras.Sequential([keras.Input((8, 8, 4)), Wrapping()])
+
+
+def quantised() -> keras.Model:
+    model = tiny()
+    model.get_layer("stage_3_block_0").token_mixer.proj.quantize("int8")
+    return model
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (Subclassed, r"no graph to rewrite.*Received: .*Subclassed"),
         (in_time_distributed, r"inside another layer.*Received: .*TimeDistributed"),
+        (in_a_layer, r"inside another layer.*Received: .*Wrapping"),
+        (quantised, r"before they are quantised.*Received: .*proj.*int8"),
         (inside_a_functional_model, r"inside another layer.*Received: .*Subclassed"),
         (lambda: keras.Sequential([MobileOneBlock(8, 3)]), r"must be built.*Received: .*not built"),
         (lambda: "model.keras", r"no graph to rewrite.*Received: 'model.keras' of type str"),

@@ -1,5 +1,10 @@
 """The constructor of FastViT: its arguments, shapes, dtypes, and what it refuses."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -158,6 +163,7 @@ def test_input_tensor() -> None:
         ({"pooling": "sum", "include_top": False}, r"`pooling`.*Received: pooling='sum'"),
         ({"pooling": "avg"}, r"`pooling` is for `include_top=False`.*Received"),
         ({"classes": 0}, r"`classes` must be a positive integer.*Received: classes=0"),
+        ({"classes": True}, r"`classes` must be a positive integer.*Received: classes=True"),
         ({"classes": 2.5}, r"`classes` must be a positive integer.*Received: classes=2.5"),
         ({"dropout": 1.0}, r"`dropout`.*Received: dropout=1.0"),
         ({"drop_path_rate": -0.1}, r"`drop_path_rate`.*Received: drop_path_rate=-0.1"),
@@ -173,6 +179,43 @@ def test_refuses(arguments: dict[str, Any], message: str) -> None:
 def test_sizes_of_shape_and_tensor_must_agree() -> None:
     with pytest.raises(ValueError, match=r"differ.*Received"):
         tiny(input_tensor=keras.Input((64, 64, 3)), input_shape=(32, 32, 3))
+
+
+def test_classes_of_numpys() -> None:
+    """Such as `labels.max() + 1` has."""
+    model = tiny(classes=np.int64(3))
+    assert model.output_shape == (None, 3)
+    json.dumps(model.get_config())
+
+
+def test_other_backends_are_not_imported() -> None:
+    """They take seconds, and not all of them get along in one process."""
+    other = "torch" if BACKEND == "tensorflow" else "tensorflow"
+    code = f"""
+import sys
+from tests.models import run, tiny, images
+model = tiny()
+run(model.fuse(), images())
+assert {other!r} not in sys.modules
+"""
+    root = Path(__file__).resolve().parents[1]
+    environment = {**os.environ, "KERAS_BACKEND": BACKEND}
+    subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, check=True)
+
+
+def test_a_model_frozen_before_saving_is_frozen_after(tmp_path: Any) -> None:
+    inputs = keras.Input((64, 64, 3))
+    frozen = tiny(include_top=False, pooling="avg")
+    frozen.trainable = False
+    model = keras.Model(inputs, keras.layers.Dense(2)(frozen(inputs)))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert len(loaded.trainable_weights) == len(model.trainable_weights) == 2
+    statistics = [w for w in loaded.non_trainable_weights if w.name == "moving_mean"]
+    before = [ops.convert_to_numpy(weight).copy() for weight in statistics]
+    run(loaded, images(), training=True)
+    for weight, old in zip(statistics, before, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(weight), old)
 
 
 @pytest.mark.single_backend
