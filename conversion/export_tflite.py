@@ -156,7 +156,7 @@ def _input_shape(
             )
         first = getattr(layer, "data_format", None) == "channels_first"
         # On TensorFlow a FastViT for channels first begins by moving them to the end.
-        if first or isinstance(layer, keras.layers.Permute):
+        if first or getattr(layer, "dims", None) == (2, 3, 1):
             raise ValueError(
                 "A phone's images have their channels last, and so must the model's layers. Build "
                 "it with data_format='channels_last'; its weights are the same. Received: "

@@ -103,9 +103,11 @@ def _compiled(layer: Any, training: bool) -> Callable[..., Any]:
     programs = _programs.setdefault(layer, {})
     if training not in programs:
         reference = weakref.ref(layer)  # The program must not keep its layer alive.
+        # Unlike a call, `stateless_call` does not drop what a layer does not take.
+        mode = {"training": training} if layer._call_has_training_arg else {}
         programs[training] = jax.jit(
             lambda trainable, non_trainable, inputs: reference().stateless_call(
-                trainable, non_trainable, inputs, training=training
+                trainable, non_trainable, inputs, **mode
             )
         )
     return programs[training]

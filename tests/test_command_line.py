@@ -33,11 +33,11 @@ def answers(printed: str) -> dict[str, list[tuple[float, str, str]]]:
     """By image: the scores, labels and names of its classes, in the order printed."""
     found: dict[str, list[tuple[float, str, str]]] = {}
     for line in printed.splitlines():
-        if match := re.fullmatch(r" +([\d.e-]+)  (\S+)  (.+)", line):
-            found[image].append((float(match[1]), match[2], match[3]))
+        match = re.fullmatch(r" +([\d.e-]+)  (\S+)  (.+)", line)
+        if match is None:
+            best = found[line] = []
         else:
-            image = line
-            found[image] = []
+            best.append((float(match[1]), match[2], match[3]))
     return found
 
 
