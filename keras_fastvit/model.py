@@ -139,7 +139,7 @@ class FastViT(keras.Model):
             "classifier_activation": keras.activations.serialize(activation),
             "dtype": keras.dtype_policies.serialize(self._config["dtype"]),
             "name": self.name,
-            "trainable": self.trainable,
+            "frozen_layers": [x.name for x in self.layers if x.weights and not x.trainable],
         }
 
     @classmethod
@@ -147,7 +147,12 @@ class FastViT(keras.Model):
         """Rebuilds the model; one with an `input_tensor` of other layers as a `keras.Model`."""
         if "graph" in config:
             return keras.Model.from_config(config["graph"], custom_objects)
-        return cls(**config)
+        config = dict(config)
+        frozen_layers = config.pop("frozen_layers", [])
+        model = cls(**config)
+        for name in frozen_layers:
+            model.get_layer(name).trainable = False
+        return model
 
 
 class _Layout:

@@ -62,7 +62,9 @@ def initial_weights_from_numpy() -> Iterator[None]:
     def uniform(shape: Any, minval: Any, maxval: Any, dtype: Any, seed: Any) -> Any:
         return ops.convert_to_tensor(generator(seed).uniform(minval, maxval, shape), dtype)
 
-    def normal(shape: Any, mean: Any, stddev: Any, dtype: Any, seed: Any) -> Any:
+    def normal(
+        shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None
+    ) -> Any:
         return ops.convert_to_tensor(generator(seed).normal(mean, stddev, shape), dtype)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -270,7 +270,7 @@ def test_names_of_a_loaded_model_are_not_taken_twice() -> None:
     x = layers.Conv2D(8, 1, name="block_mlp_fc1")(x)
     number = keras.backend.get_uid("add")
     for ahead in range(8):
-        x = layers.Add(name=f"add_{number + ahead}")([x, x])
+        x = layers.Rescaling(0.9, name=f"add_{number + ahead}")(x)
     x = layers.Softmax(name="softmax")(layers.Softmax(name="einsum")(x))
     model = randomize(keras.Model(inputs, x))
     fused = check(model, images(2, 16, 16, 32))
@@ -305,7 +305,8 @@ class Doubling(keras.Model):
 
 def test_a_subclassed_model_as_a_layer() -> None:
     inputs = keras.Input((64, 64, 3))
-    check(keras.Model(inputs, Doubling()(backbone()(inputs))), images())
+    model = keras.Model(inputs, Doubling()(backbone()(inputs)))
+    assert relative_difference(run(fuse(model), images()), run(model, images())) < TOLERANCE
 
 
 def test_a_part_of_a_backbone_used_on_its_own() -> None:
@@ -332,7 +333,8 @@ def test_dropout_that_is_always_on() -> None:
     inputs = keras.Input((64, 64, 3))
     x = layers.Dropout(0.5, seed=1)(backbone()(inputs), training=True)
     fused = fuse(keras.Model(inputs, x))
-    assert (run(fused, images()) == 0).mean() == pytest.approx(0.5, abs=0.25)
+    dropped = ops.convert_to_numpy(fused(images()) == 0)  # `training=False` here would win.
+    assert dropped.mean() == pytest.approx(0.5, abs=0.25)
 
 
 def test_inputs_and_outputs_by_name() -> None:
