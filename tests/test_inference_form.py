@@ -282,8 +282,10 @@ def test_names_of_a_loaded_model_are_not_taken_twice() -> None:
 
 def test_functions_of_the_user() -> None:
     """A `Lambda` is copied with its function, which no configuration could bring back."""
-    factor = images(64)
-    scale = layers.Lambda(lambda x, offset: x * factor + offset, arguments={"offset": 2.0})
+    factor = ops.convert_to_tensor(images(64))
+    scale = layers.Lambda(
+        lambda x, offset: x * factor + offset, output_shape=(64,), arguments={"offset": 2.0}
+    )
     inputs = keras.Input((64, 64, 3))
     fused = check(keras.Model(inputs, scale(backbone()(inputs))), images())
     assert fused.layers[-1] is not scale

@@ -1,10 +1,6 @@
 """The constructor of FastViT: its arguments, shapes, dtypes, and what it refuses."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -186,21 +182,6 @@ def test_classes_of_numpys() -> None:
     model = tiny(classes=np.int64(3))
     assert model.output_shape == (None, 3)
     json.dumps(model.get_config())
-
-
-def test_other_backends_are_not_imported() -> None:
-    """They take seconds, and not all of them get along in one process."""
-    other = "torch" if BACKEND == "tensorflow" else "tensorflow"
-    code = f"""
-import sys
-from tests.models import run, tiny, images
-model = tiny()
-run(model.fuse(), images())
-assert {other!r} not in sys.modules
-"""
-    root = Path(__file__).resolve().parents[1]
-    environment = {**os.environ, "KERAS_BACKEND": BACKEND}
-    subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, check=True)
 
 
 def test_a_model_frozen_before_saving_is_frozen_after(tmp_path: Any) -> None:
