@@ -3,8 +3,13 @@
 #   make demo        the whole way once: checkpoint -> Keras -> fused -> .tflite, with a table
 #   make test        lint, then the tests on TensorFlow, JAX and torch
 #   make test-jax    the tests on one backend (test-tensorflow, test-jax, test-torch)
+#   make test-runtimes  the exported files on other runtimes: tflite-runtime, ARM64, GPU
+#   make test-gpu    on one of them (test-tflite-runtime, test-arm64, test-gpu)
 #   make lint        ruff and mypy
-#   make bench       forward passes beside timm's, as ratios
+#   make bench       both of: bench-keras, forward passes beside timm's; bench-litert, .tflite files
+#                    beside litert-torch's and a bound; as ratios
+#   make bench-runtimes  the same files on an emulated ARM64 and a GPU driver
+#   make bench-accuracy  what each precision costs in accuracy, on Fashion-MNIST
 #   make parity      the same weights through timm and through this package
 #   make constraints the pins of constraints.txt, anew
 #   make clean       removes .venv and everything built
@@ -17,15 +22,20 @@ PYTHON = $(shell for python in python3 python3.13 python3.12 python3.11; do \
 
 VENV := .venv
 RUN := $(VENV)/bin/python
+LITERT_TORCH := .venv-litert-torch
 BACKENDS := tensorflow jax torch
 
 PIP_INSTALL = $(RUN) -m pip install --quiet --progress-bar off --constraint constraints.txt
 # Two tests at a time: building a model's graph is one thread's work.
 PYTEST = $(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
+RUNTIMES := tflite-runtime arm64 gpu
+INSTALLED := build/runtimes
+
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test lint bench parity constraints clean $(BACKENDS:%=test-%)
+.PHONY: demo test lint bench bench-keras bench-litert bench-runtimes bench-accuracy parity \
+	constraints clean $(BACKENDS:%=test-%) test-runtimes $(RUNTIMES:%=test-%)
 
 demo: $(VENV)/.demo
 	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m conversion.demo
@@ -39,19 +49,40 @@ test-tensorflow: $(VENV)/.test
 test-jax test-torch: test-%: $(VENV)/.test
 	KERAS_BACKEND=$* $(PYTEST) -m "not single_backend"
 
+# What is installed for them is below. One run, so that each file is exported once.
+test-runtimes: $(VENV)/.test $(RUNTIMES:%=$(INSTALLED)/.test-%)
+	KERAS_BACKEND=tensorflow $(PYTEST) tests/runtimes
+
+$(RUNTIMES:%=test-%): test-%: $(VENV)/.test $(INSTALLED)/.test-%
+	KERAS_BACKEND=tensorflow $(PYTEST) tests/runtimes/test_$(subst -,_,$*).py
+
 lint: $(VENV)/.test
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
-bench: $(VENV)/.reference
+bench: bench-keras bench-litert
+
+bench-keras: $(VENV)/.reference
 	$(RUN) -m conversion.benchmark_keras
+
+bench-litert: $(VENV)/.reference $(LITERT_TORCH)/.installed
+	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m conversion.benchmark_litert
+
+bench-runtimes: $(VENV)/.reference $(LITERT_TORCH)/.installed \
+		$(INSTALLED)/.test-arm64 $(INSTALLED)/.test-gpu
+	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m benchmarks.other_runtimes
+
+# Others beside the one that ships: make bench-accuracy CHECKPOINTS=fastvit_sa12=RUN/M.safetensors
+bench-accuracy: $(VENV)/.reference $(LITERT_TORCH)/.installed
+	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m conversion.benchmark_accuracy \
+		$(CHECKPOINTS:%=--checkpoint %)
 
 parity: $(VENV)/.reference
 	$(RUN) -m conversion.port_weights --verify
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(LITERT_TORCH) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # --- the environment --------------------------------------------------------------------------
@@ -69,6 +100,63 @@ $(VENV)/.test: $(RUN) pyproject.toml constraints.txt
 
 $(VENV)/.reference: $(VENV)/.test requirements/reference.txt
 	$(PIP_INSTALL) --no-deps --requirement requirements/reference.txt
+	@touch $@
+
+# litert-torch wants releases of its own choice. Its packages agree with torch's CPU build.
+$(LITERT_TORCH)/.installed: requirements/litert_torch.txt requirements/reference.txt | $(RUN)
+	@echo "Installing litert-torch into $(LITERT_TORCH): some minutes, two gigabytes."
+	rm -rf $(LITERT_TORCH)
+	$(RUN) -m venv $(LITERT_TORCH)
+	$(LITERT_TORCH)/bin/python -m pip install --quiet --progress-bar off \
+		--requirement requirements/litert_torch.txt
+	$(LITERT_TORCH)/bin/python -m pip install --quiet --progress-bar off --no-deps \
+		--requirement requirements/reference.txt
+	@touch $@
+
+# Other runtimes, in folders of their own. Nothing here needs root.
+DEBIAN = $(RUN) tests/runtimes/debian_packages.py
+
+# Run, not looked up, like the others.
+PYTHON_3_11 = $(shell for python in "$(PYTHON)" python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	>/dev/null 2>&1 && command -v "$$python" && break; done)
+
+$(INSTALLED)/.test-tflite-runtime: requirements/tflite_runtime.txt $(INSTALLED)/.fashion_mnist
+	@test -n "$(PYTHON_3_11)" || { echo >&2 "tflite-runtime has no release for Pythons after 3.11.\
+	 Expected: python3.11, or Python 3.11 named by 'make PYTHON=/path/to/python'. Received: none.";\
+	 exit 1; }
+	rm -rf $(INSTALLED)/tflite_runtime
+	"$(PYTHON_3_11)" -m venv $(INSTALLED)/tflite_runtime
+	$(INSTALLED)/tflite_runtime/bin/python -m pip install --quiet --progress-bar off \
+		--only-binary :all: --requirement $<
+	@touch $@
+
+# What the ARM64 build of LiteRT needs of Debian: a Python, and below it the libraries of C and C++.
+ARM64_DEBIAN := python3.11-minimal libpython3.11-minimal libpython3.11-stdlib libc6 libgcc-s1 \
+	libstdc++6 zlib1g libexpat1 libffi8 libssl3 libbz2-1.0 liblzma5
+# XNNPACK reads there which ARM it runs on, and crashes where it finds an x86.
+ARM64_CPUINFO := tests/runtimes/neoverse_n1_cpuinfo.txt
+
+$(INSTALLED)/.test-arm64: constraints.txt $(ARM64_CPUINFO) | $(RUN)
+	rm -rf $(INSTALLED)/arm64
+	$(DEBIAN) $(INSTALLED)/arm64 qemu-user-static --only usr/bin/qemu-aarch64-static
+	$(DEBIAN) $(INSTALLED)/arm64/root $(ARM64_DEBIAN) --architecture arm64
+	mkdir $(INSTALLED)/arm64/root/proc
+	cp $(ARM64_CPUINFO) $(INSTALLED)/arm64/root/proc/cpuinfo
+	$(PIP_INSTALL) --target $(INSTALLED)/arm64/packages --python-version 3.11 --no-deps \
+		--only-binary :all: $(patsubst %,--platform manylinux_2_%_aarch64,17 27 28) \
+		ai-edge-litert numpy
+	@touch $@
+
+# Chromium brings a Vulkan driver that needs no GPU; the other package is Vulkan's loader.
+$(INSTALLED)/.test-gpu: | $(RUN)
+	rm -rf $(INSTALLED)/gpu
+	$(DEBIAN) $(INSTALLED)/gpu chromium-common libvulkan1
+	@touch $@
+
+$(INSTALLED)/.fashion_mnist: | $(RUN)
+	rm -rf $(INSTALLED)/fashion_mnist
+	$(DEBIAN) $(INSTALLED)/fashion_mnist dataset-fashion-mnist
 	@touch $@
 
 # An environment that is half made, was made in another folder, or has lost its Python is made anew.

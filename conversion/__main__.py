@@ -15,6 +15,9 @@ COMMANDS = {
     "port": ("port_weights", "weights between Keras, timm and Apple"),
     "export": ("export_tflite", "a model to a .tflite file"),
     "predict": ("predict", "the classes of images, by a model or a .tflite file"),
+    "inspect": ("inspect_tflite", "what a .tflite file is made of"),
+    "benchmark": ("benchmark_tflite", ".tflite files' times, side by side"),
+    "evaluate": ("evaluate_tflite", ".tflite files' accuracy on a folder of images"),
 }
 """By name: the module whose `main` runs the command, and what it does."""
 
@@ -25,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="keras-fastvit",
         description="FastViT: from a PyTorch checkpoint to a file for the phone.",
         epilog="commands:\n"
-        + "".join(f"  {name:8} {summary}\n" for name, (_, summary) in COMMANDS.items())
+        + "".join(f"  {name:9} {summary}\n" for name, (_, summary) in COMMANDS.items())
         + "\n`keras-fastvit COMMAND --help` tells more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

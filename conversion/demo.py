@@ -3,12 +3,14 @@
     make demo
 
 that is `python -m conversion.demo`. Loads the checkpoint that ships with the package (FastViT-T8
-on Fashion-MNIST, in timm's layout), fuses it, exports it to a temporary folder, and classifies the
-200 test images in `demo_images/fashion_mnist` with the training form, the fused form and the
-`.tflite`. Prints a table of accuracy, differences, parameters, sizes and latencies, and the best
+on Fashion-MNIST, in timm's layout), fuses it, exports it to a temporary folder in float32 and in
+int8, and classifies the 200 test images in `demo_images/fashion_mnist` with the training form, the
+fused form and the `.tflite` files. int8 is calibrated on every second of these images, without
+their labels. Prints a table of accuracy, differences, parameters, sizes and latencies, and the best
 three classes of five images.
 """
 
+import functools
 import sys
 import tempfile
 import time
@@ -34,6 +36,9 @@ from .litert import TFLiteModel
 Array = NDArray[Any]
 
 VARIANT, WEIGHTS = "fastvit_t8", "fashion_mnist"
+FILES = {".tflite float32": "none", ".tflite int8": "int8"}
+"""By name: the precisions that are exported."""
+
 IMAGES = Path(__file__).resolve().parents[1] / "demo_images" / "fashion_mnist"
 SHOWN, TOP = 5, 3
 WARM_UP, ROUNDS = 5, 50
@@ -41,12 +46,12 @@ WARM_UP, ROUNDS = 5, 50
 
 @dataclass(frozen=True)
 class Form:
-    """One of the three forms of the model, and what it answered.
+    """One of the forms of the model, and what it answered.
 
     Attributes:
         name: For the table.
         parameters: Number of trainable weights.
-        file_size: In bytes, of the form saved as float32.
+        file_size: In bytes: of a Keras model as `.keras`, in float32.
         logits: `(images, classes)`.
         latency: Median seconds for one image.
     """
@@ -77,21 +82,29 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         console.print("Fusing it")
         fused = model.fuse()
-        console.print("Exporting it to .tflite, and comparing that with Keras")
-        exported = export(fused, Path(folder, "demo.tflite"))
-        tflite = TFLiteModel(exported.path, num_threads=2)
+        files = {}
+        for name, quantize in FILES.items():
+            console.print(f"Exporting it as {name}, and comparing that with Keras")
+            path = Path(folder, f"{quantize}.tflite")
+            export(fused, path, quantize=quantize, calibration=images[::2])
+            files[name] = TFLiteModel(path, num_threads=2)
         logits = {
             "training form": model.predict(images, verbose=0),
             "fused form": fused.predict(images, verbose=0),
-            ".tflite": tflite(images),
+            **{name: file.predict(images) for name, file in files.items()},
         }
         one = images[:1]
         latencies = interleaved_medians(
-            [compiled_forward(model, one), compiled_forward(fused, one), lambda: tflite(one)],
+            [
+                compiled_forward(model, one),
+                compiled_forward(fused, one),
+                *(functools.partial(file.predict, one) for file in files.values()),
+            ],
             console,
         )
-        sizes = [_saved_size(model, folder), _saved_size(fused, folder), exported.size]
-    parameters = [_parameters(model), _parameters(fused), _parameters(fused)]
+        sizes = [_saved_size(model, folder), _saved_size(fused, folder)]
+        sizes += [Path(folder, f"{quantize}.tflite").stat().st_size for quantize in FILES.values()]
+    parameters = [_parameters(model), *[_parameters(fused)] * (1 + len(files))]
     forms = [
         Form(name, *figures)
         for name, *figures in zip(
@@ -143,6 +156,7 @@ def summary(forms: list[Form], labels: Array) -> Table:
         )
     table.caption = (
         "difference: largest of a logit, over the largest logit\n"
+        "int8: calibrated on every second of these images\n"
         "latency: batch 1, median of calls in turns, on this machine"
     )
     return table

@@ -2,18 +2,50 @@
 
 import argparse
 import re
+from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 
 from keras_fastvit.applications import CONSTRUCTORS
+from keras_fastvit.preprocessing import class_names
 from keras_fastvit.pretrained import NamedWeights, find_weights
-from keras_fastvit.variants import VARIANTS
+from keras_fastvit.variants import VARIANTS, get_variant
+
+from .model_files import SUFFIX, read_model_file
+
+DEFAULT_CROP_PCT = 0.9
+"""That of most variants."""
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds `--model`, `--weights`, `--classes` and `--image-size`."""
+@dataclass(frozen=True)
+class ModelFacts:
+    """What one must know to use a model.
+
+    Attributes:
+        weights: Name of the weights, or of the file; None if random.
+        crop_pct: Share of the resized image's short side that the evaluation crop keeps.
+        labels: Names of the classes; None if not known.
+    """
+
+    weights: str | None
+    crop_pct: float
+    labels: tuple[str, ...] | None
+
+
+def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Adds `--model`, `--weights`, `--classes`, `--image-size` and `--crop-pct`.
+
+    Args:
+        parser: Of the command.
+        required: Whether the command always needs a model.
+    """
     parser.add_argument(
-        "--model", required=True, choices=VARIANTS, metavar="VARIANT", help=", ".join(VARIANTS)
+        "--model",
+        required=required,
+        type=model_name,
+        metavar="MODEL",
+        help=f"{', '.join(VARIANTS)}, or a {SUFFIX} file with a model of your own",
     )
     parser.add_argument(
         "--weights",
@@ -29,6 +61,26 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         type=image_size,
         metavar="H[xW]",
         help="sides in pixels; default: those that named weights were trained at, 256 for a file",
+    )
+    parser.add_argument(
+        "--crop-pct",
+        type=crop_pct,
+        metavar="P",
+        help="share of an image's short side that the crop keeps; default: that of named weights "
+        f"or of the variant, {DEFAULT_CROP_PCT} for a model of your own",
+    )
+
+
+def model_name(text: str) -> str:
+    """Reads the name of a variant or the path of a `.keras` file.
+
+    Raises:
+        ArgumentTypeError: If it is neither.
+    """
+    if text in VARIANTS or text.endswith(SUFFIX):
+        return text
+    raise argparse.ArgumentTypeError(
+        f"expected one of {', '.join(VARIANTS)}, or a {SUFFIX} file. Received: {text}"
     )
 
 
@@ -47,14 +99,36 @@ def image_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2] or match[1])
 
 
+def crop_pct(text: str) -> float:
+    """Reads the share of an image that a crop keeps.
+
+    Raises:
+        ArgumentTypeError: If it is not in 0..1.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"expected 0 < P <= 1, such as 0.9. Received: {text}")
+    return value
+
+
 def load_model(args: argparse.Namespace) -> keras.Model:
-    """Returns the model that the arguments name, in float32, giving probabilities.
+    """Returns the model that the arguments name; a variant in float32, giving probabilities.
 
     Raises:
         ValueError: If an argument is out of range, or the weights do not fit the others.
         OSError: If the weights cannot be read or fetched.
         ImportError: If they are a `.pth` or `.pth.tar` file and PyTorch is not installed.
     """
+    if args.model.endswith(SUFFIX):
+        if args.weights is not None or args.classes is not None:
+            raise ValueError(
+                f"A {SUFFIX} file has its own weights and classes: expected no --weights and no "
+                f"--classes. Received: weights={args.weights!r}, classes={args.classes}"
+            )
+        return read_model_file(args.model)
     found = find_weights(args.weights, args.model)
     classes = 1000 if args.classes is None else args.classes
     if isinstance(found, NamedWeights):
@@ -72,3 +146,24 @@ def load_model(args: argparse.Namespace) -> keras.Model:
         data_format="channels_last",
         dtype="float32",
     )
+
+
+def model_facts(args: argparse.Namespace) -> ModelFacts:
+    """Returns what is known of the model that the arguments name, without loading it.
+
+    Raises:
+        ValueError: If there are no such weights.
+        FileNotFoundError: If there is no such file.
+    """
+    if args.model.endswith(SUFFIX):
+        facts = ModelFacts(Path(args.model).name, DEFAULT_CROP_PCT, None)
+    else:
+        found = None if args.weights is None else find_weights(args.weights, args.model)
+        if isinstance(found, NamedWeights):
+            facts = ModelFacts(found.name, found.crop_pct, class_names(found.dataset))
+        else:
+            name = None if found is None else found.name
+            facts = ModelFacts(name, get_variant(args.model).crop_pct, None)
+    if args.crop_pct is None:
+        return facts
+    return ModelFacts(facts.weights, args.crop_pct, facts.labels)

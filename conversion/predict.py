@@ -1,65 +1,106 @@
 """Classifies image files by a model or by a `.tflite` file.
 
     keras-fastvit predict cat.jpg --model fastvit_sa12 --weights imagenet
-    keras-fastvit predict cat.jpg --model fastvit_sa12 --tflite sa12.tflite
+    keras-fastvit predict cat.jpg --tflite sa12.tflite
 
 prints for each image its best classes with their scores. The same as
-`python -m conversion.predict`.
+`python -m conversion.predict`. How to prepare an image for a `.tflite` file, how to read its output
+and the names of its classes are in the sidecar beside it or, without one, in the file itself; of a
+file that tells nothing they are those of `--model` and `--weights`.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from keras_fastvit.preprocessing import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
     class_names,
     decode_predictions,
     load_image,
-    preprocess_input,
 )
-from keras_fastvit.pretrained import NamedWeights, find_weights
-from keras_fastvit.variants import get_variant
 
-from .litert import TFLiteModel
-from .model_arguments import add_model_arguments, load_model
+from . import sidecar
+from .litert import TFLiteModel, check
+from .model_arguments import add_model_arguments, load_model, model_facts
+from .model_files import SUFFIX
 
 Array = NDArray[Any]
 
-Classifier = Callable[[Array], Array]
-"""Maps images `(1, height, width, 3)`, normalised, to scores `(1, classes)`."""
+
+@dataclass(frozen=True)
+class Classifier:
+    """A model and how it is used.
+
+    Attributes:
+        scores: Maps normalised float32 images `(1, height, width, 3)` to scores `(1, classes)`.
+        image_size: Height and width of the images in pixels.
+        crop_pct: Share of the resized image's short side that the crop keeps.
+        interpolation: `"bicubic"` or `"bilinear"`.
+        mean: What is taken off each channel of an image, 0..1.
+        std: What it is then divided by.
+        labels: Names of the classes; None if not known.
+    """
+
+    scores: Callable[[Array], Array]
+    image_size: tuple[int, int]
+    crop_pct: float
+    labels: tuple[str, ...] | None
+    interpolation: str = "bicubic"
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+    def classify(self, path: str, top: int) -> list[tuple[str | int, str, float]]:
+        """Returns the best classes of an image file: label, name and score.
+
+        Raises:
+            OSError: If the file cannot be read.
+            ValueError: If it is no image, or `top` is under 1.
+        """
+        pixels = load_image(path, self.image_size, self.crop_pct, self.interpolation)
+        mean, std = np.array(self.mean, "float32"), np.array(self.std, "float32")
+        scores = self.scores(((pixels.astype("float32") / 255 - mean) / std)[None])
+        (best,) = decode_predictions(scores, top, self._names(scores.shape[1]))
+        return best
+
+    def _names(self, classes: int) -> Sequence[str] | None:
+        """The classes' names, as `decode_predictions` takes them; numbers if not known."""
+        imagenet = class_names("imagenet")
+        if self.labels == imagenet or (self.labels is None and classes == len(imagenet)):
+            return None
+        return self.labels or [f"class {label}" for label in range(classes)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     parser = argparse.ArgumentParser(description="Names the best classes of images.")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="JPEG, PNG, WebP, …")
-    add_model_arguments(parser)
+    add_model_arguments(parser, required=False)
     parser.add_argument(
         "--tflite",
         type=Path,
         metavar="M.tflite",
-        help="file to run in place of the model; --weights then only tells its classes' names",
+        help="file to run in place of the model; a file that export has written needs no --model",
     )
     parser.add_argument("--top", type=int, default=5, metavar="K", help="classes to name (5)")
     args = parser.parse_args(argv)
-    if args.weights is None and args.tflite is None:
-        parser.error("expected --weights, --tflite, or both")
+    if args.model is None and args.tflite is None:
+        parser.error("expected --model, --tflite, or both")
     if args.tflite is not None and (args.classes or args.image_size):
         parser.error("--tflite knows its own classes and image size")
+    if args.tflite is None and args.weights is None and not args.model.endswith(SUFFIX):
+        parser.error("expected --weights: what --model is to classify with")
     try:
-        classify, sides = _classifier(args)
-        found = None if args.weights is None else find_weights(args.weights, args.model)
-        named = found if isinstance(found, NamedWeights) else None
-        crop_pct = named.crop_pct if named else get_variant(args.model).crop_pct
+        classifier = _of_model(args) if args.tflite is None else _of_file(args)
         for path in args.images:
-            image = preprocess_input(load_image(path, sides, crop_pct), "channels_last")
-            scores = classify(image[None])
-            names = _names(scores.shape[-1], named)
-            (best,) = decode_predictions(scores, args.top, names)
+            best = classifier.classify(path, args.top)
             print(path)
             for label, name, score in best:
                 print(f"  {score:8.4f}  {label}  {name}", flush=True)
@@ -68,27 +109,60 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _classifier(args: argparse.Namespace) -> tuple[Classifier, tuple[int, int]]:
-    """Returns what classifies, and the height and width of its images."""
-    if args.tflite is None:
-        model = load_model(args)
-        return lambda images: model.predict(images, verbose=0), model.input_shape[1:3]
+def _of_model(args: argparse.Namespace) -> Classifier:
+    model, facts = load_model(args), model_facts(args)
+    own: tuple[Any, ...] = model.input_shape if len(model.input_shape) == 4 else (None,) * 4
+    given: tuple[Any, ...] = args.image_size or (None, None)
+    height, width = own[1] or given[0], own[2] or given[1]
+    if None in (height, width) or own[3] != 3 or len(model.output_shape) != 2:
+        raise ValueError(
+            "The model must take RGB images of one size, which --image-size can give, and give "
+            f"scores (batch, classes). Received: input {model.input_shape}, output "
+            f"{model.output_shape}, image_size={args.image_size}"
+        )
+    return Classifier(
+        lambda images: model.predict(images, verbose=0),
+        (height, width),
+        facts.crop_pct,
+        facts.labels,
+    )
+
+
+def _of_file(args: argparse.Namespace) -> Classifier:
+    check(args.tflite)
     tflite = TFLiteModel(args.tflite)
     if len(tflite.input_shape) != 4 or tflite.input_shape[3] != 3 or len(tflite.output_shape) != 2:
         raise ValueError(
             f"'{args.tflite}' must take images (1, height, width, 3) and give scores "
             f"(1, classes). Received: {tflite.input_shape} and {tflite.output_shape}"
         )
-    return tflite, tflite.input_shape[1:3]
+    _, height, width, _ = tflite.input_shape
+    described = sidecar.read(args.tflite) or sidecar.embedded(args.tflite.read_bytes())
+    if described is None:
+        if args.model is None:
+            raise ValueError(
+                "A file without a sidecar is used as its --model is. "
+                f"Received: no --model, and no '{sidecar.beside(args.tflite)}'"
+            )
+        facts = model_facts(args)
+        return Classifier(tflite.predict, (height, width), facts.crop_pct, facts.labels)
+    image = described["input"]
+    softmax = described["output"]["activation"] == "softmax"
+    return Classifier(
+        (lambda images: _softmax(tflite.predict(images))) if softmax else tflite.predict,
+        (height, width),
+        image["crop_pct"],
+        tuple(described["labels"]) if described["labels"] else None,
+        image["interpolation"],
+        tuple(image["mean"]),
+        tuple(image["std"]),
+    )
 
 
-def _names(classes: int, named: NamedWeights | None) -> Sequence[str] | None:
-    """Returns the classes' names, as `decode_predictions` takes them; numbers if not known."""
-    dataset = named.dataset if named else "imagenet"
-    names = class_names(dataset)
-    if len(names) != classes:
-        return [f"class {label}" for label in range(classes)]
-    return None if dataset == "imagenet" else names
+def _softmax(logits: Array) -> Array:
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    probabilities: Array = powers / powers.sum(axis=-1, keepdims=True)
+    return probabilities
 
 
 if __name__ == "__main__":

@@ -1,63 +1,119 @@
-"""The part of the export that needs TensorFlow: run in a process of its own.
+"""The part of the export that needs TensorFlow: run by `converter` in a process of its own.
 
-    KERAS_BACKEND=tensorflow python -P tensorflow_to_tflite.py IN.keras IMAGES.npy OUT.tflite Y.npy
+    KERAS_BACKEND=tensorflow python -m conversion.tensorflow_to_tflite FOLDER
 
-converts a model in inference form and runs it in Keras on the images. A process of its own,
-because a process has one Keras backend, and because on a GPU Keras may compute in less than
-float32. It needs neither this package nor this folder on its path. If it fails, it prints the
-reason, in a line, and exits with 1.
+takes from FOLDER a lowered model (`model.keras`), images (`images.npy`), for int8 calibration
+images (`calibration.npy`), and what is asked for (`request.json`); writes `model.tflite`, what
+Keras gives for the images (`outputs.npy`) and for int8 each layer's error (`layers.json`). A
+process of its own, because a process has one Keras backend, and because on a GPU Keras may compute
+in less than float32. Prints `progress DONE TOTAL` as it goes; if it fails, it prints the reason,
+in a line, and exits with 1.
 """
 
+import json
 import re
 import sys
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import tree
+from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from keras_fastvit.graph_rewriting import calls_of, origin
 
-def to_tflite(model: keras.Model, shape: tuple[int, ...]) -> bytes:
-    """Converts a model in inference form to a `.tflite` file's content.
+from .activation_ranges import Range
+from .quantization import Quantized, quantize
+
+Array = NDArray[Any]
+
+
+def to_tflite(model: keras.Model, quantize: str = "none") -> bytes:
+    """Converts a lowered model to a `.tflite` file's content, with float32 in and out.
 
     Args:
-        model: With one input and one output.
-        shape: Static shape of the input, the batch included.
-
-    Returns:
-        A float32 model of built-in operators, with the signature `image -> output`.
+        model: With a static input and one output.
+        quantize: `"none"`, `"fp16"` for weights in float16, `"dynamic"` for weights in int8.
 
     Raises:
         Exception: The converter's own, if the model has operations without a built-in operator.
     """
-    image = tf.TensorSpec(shape, tf.float32, name="image")
-
-    @tf.function(input_signature=[image])
-    def forward(image: Any) -> Any:
-        return model(image, training=False)
-
-    # Variables would become operators of their own, with the weights nowhere in the file.
-    constant = convert_variables_to_constants_v2(forward.get_concrete_function())
-    module = tf.Module()
-    module.forward = tf.function(lambda image: {"output": constant(image)[0]}, [image])
-    function = module.forward.get_concrete_function()
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
+    converter = _converter(lambda image: model(image, training=False), model.input_shape)
+    if quantize != "none":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize == "fp16":
+        converter.target_spec.supported_types = [tf.float16]
     content: bytes = converter.convert()
     return content
 
 
-def main(model_path: str, images_path: str, tflite_path: str, outputs_path: str) -> None:
+def to_int8_tflite(quantized: Quantized) -> bytes:
+    """Converts what `quantize` has decided on, with int8 in and out."""
+    model, ranges = quantized.model, quantized.ranges
+    converter = _converter(lambda image: _with_ranges(model, ranges, image), model.input_shape)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    # Static int8 must have such images, but all ranges are given: what they are does not matter.
+    converter.representative_dataset = lambda: [[np.zeros(model.input_shape, "float32")]]
+    content: bytes = converter.convert()
+    return content
+
+
+def _with_ranges(model: keras.Model, ranges: dict[str, Range], image: Any) -> Any:
+    """Runs a model, and tells the converter each tensor's range."""
+
+    def ranged(name: str, x: Any) -> Any:
+        return tf.quantization.fake_quant_with_min_max_args(x, *ranges[name])
+
+    values = {id(model.inputs[0]): ranged(origin(model.inputs[0])[0].name, image)}
+    for node in calls_of(model):
+        args, kwargs = node.arguments.fill_in(values)
+        (output,) = tree.flatten(node.operation(*args, **kwargs))
+        values[id(node.outputs[0])] = ranged(node.operation.name, output)
+    return values[id(model.outputs[0])]
+
+
+def _converter(function: Any, shape: tuple[int, ...]) -> Any:
+    """Returns a converter of a function, with the signature `image -> output`."""
+    image = tf.TensorSpec(shape, tf.float32, name="image")
+    traced = tf.function(function, [image], autograph=False).get_concrete_function()
+    # Variables would become operators of their own, with the weights nowhere in the file.
+    constant = convert_variables_to_constants_v2(traced)
+    module = tf.Module()
+    module.forward = tf.function(lambda image: {"output": constant(image)[0]}, [image])
+    concrete = module.forward.get_concrete_function()
+    return tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
+
+
+def main(folder: Path) -> None:
     """Runs the command in the module's docstring."""
-    model = keras.saving.load_model(model_path, compile=False)
+    request = json.loads((folder / "request.json").read_text())
+    model = keras.saving.load_model(folder / "model.keras", compile=False)
     # A model trained in mixed precision has float32 variables, and computes with them on a phone.
     for layer in model._flatten_layers():
         layer.dtype_policy = "float32"
-    images = np.load(images_path)
-    with open(tflite_path, "wb") as file:
-        file.write(to_tflite(model, (1, *images.shape[1:])))
+    if request["quantize"] == "int8":
+        quantized = quantize(
+            model,
+            np.load(folder / "calibration.npy"),
+            request["gelu"],
+            without=request["without"],
+            progress=lambda done, total: print("progress", done, total, flush=True),
+        )
+        content = to_int8_tflite(quantized)
+        errors = [asdict(layer) for layer in quantized.layers]
+        (folder / "layers.json").write_text(json.dumps(errors))
+    else:
+        content = to_tflite(model, request["quantize"])
+    (folder / "model.tflite").write_bytes(content)
+    images = np.load(folder / "images.npy")
     outputs = [model(images[i : i + 1], training=False) for i in range(len(images))]
-    np.save(outputs_path, np.concatenate(outputs))
+    np.save(folder / "outputs.npy", np.concatenate(outputs))
 
 
 def reason(error: Exception) -> str:
@@ -69,7 +125,7 @@ def reason(error: Exception) -> str:
 
 if __name__ == "__main__":
     try:
-        main(*sys.argv[1:])
+        main(Path(sys.argv[1]))
     except Exception as error:
         print(reason(error))
         sys.exit(1)

@@ -83,7 +83,8 @@ def save(model: Any, path: Path) -> None:
     """Writes a model of timm's as safetensors, as timm publishes them."""
     from safetensors.torch import save_file
 
-    save_file(model.state_dict(), path)
+    # Contiguous: a model in PyTorch's channels_last format has kernels that are not.
+    save_file({name: x.contiguous() for name, x in model.state_dict().items()}, path)
 
 
 def load(model: Any, path: Path) -> None:

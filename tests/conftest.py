@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-# No tests here, but scripts that need timm: kept from the search for examples in docstrings.
-collect_ignore = ["fixtures", "reference"]
+# No tests in the first two, but scripts that need timm: kept from the search for examples in
+# docstrings. The third is for `make test-runtimes`, which installs what its tests need.
+collect_ignore = ["fixtures", "reference", "runtimes"]
 
 # Read by the libraries when they are imported, so set before any test module is. A fresh home
 # keeps the developer's keras.json and the models in their cache out of the tests.

@@ -1,6 +1,8 @@
 """The console script, and `predict`, by weights and by a `.tflite` file."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -9,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conversion import sidecar
+from conversion.__main__ import COMMANDS, main
 from conversion.export_tflite import export
 from conversion.predict import main as predict
-from keras_fastvit import FastViTT8
+from keras_fastvit import FastViTT8, class_names, fuse, load_image, preprocess_input
 from tests.models import tiny
+from tests.tflite_files import to_tflite, write_sidecar
 
 pytestmark = [pytest.mark.single_backend, pytest.mark.xdist_group("command_line")]
 
@@ -23,10 +28,19 @@ T8 = ("--model", "fastvit_t8")
 
 
 @pytest.fixture(scope="module")
-def tflite(tmp_path_factory):
+def exported(tmp_path_factory):
     path = tmp_path_factory.mktemp("exported") / "fashion_mnist.tflite"
-    export(FastViTT8(weights="fashion_mnist", classes=10, data_format="channels_last"), path)
+    model = FastViTT8(weights="fashion_mnist", classes=10, data_format="channels_last")
+    export(model, path, labels=class_names("fashion_mnist"), crop_pct=1.0)
     return path
+
+
+@pytest.fixture
+def tflite(exported, tmp_path):
+    """A file with its sidecar, for a test to change."""
+    for path in (exported, sidecar.beside(exported)):
+        shutil.copy(path, tmp_path)
+    return tmp_path / exported.name
 
 
 def answers(printed: str) -> dict[str, list[tuple[float, str, str]]]:
@@ -50,7 +64,7 @@ class TestConsoleScript:
     def test_lists_its_commands(self):
         finished = self.run("--help")
         assert finished.returncode == 0
-        for command in ("port", "export", "predict"):
+        for command in ("port", "export", "predict", "inspect", "benchmark", "evaluate"):
             assert re.search(rf"^ +{command} +\w", finished.stdout, re.MULTILINE)
 
     def test_hands_all_arguments_to_the_command(self):
@@ -59,7 +73,9 @@ class TestConsoleScript:
         assert finished.stdout.startswith("usage: keras-fastvit predict")
         assert "--tflite" in finished.stdout
 
-    @pytest.mark.parametrize("arguments", [(), ("fly",), ("predict", str(BOOT), *T8)])
+    @pytest.mark.parametrize(
+        "arguments", [(), ("fly",), ("predict", str(BOOT)), ("predict", str(BOOT), *T8)]
+    )
     def test_bad_input(self, arguments):
         finished = self.run(*arguments)
         assert finished.returncode == 2
@@ -81,19 +97,28 @@ class TestConsoleScript:
         )
         assert "heavy: set()" in finished.stdout
 
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_each_command_has_a_help(self, command, monkeypatch, capsys):
+        monkeypatch.setattr(sys, "argv", ["keras-fastvit"])
+        with pytest.raises(SystemExit) as error:
+            main([command, "--help"])
+        assert error.value.code == 0
+        assert capsys.readouterr().out.startswith(f"usage: keras-fastvit {command} ")
+
     def test_is_the_folders_main(self):
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         assert project["scripts"] == {"keras-fastvit": "keras_fastvit.conversion.__main__:main"}
 
 
 class TestPredict:
+    def best(self, capsys, *arguments: str) -> dict[str, list[tuple[float, str, str]]]:
+        assert predict([*arguments]) == 0
+        return answers(capsys.readouterr().out)
+
     def test_weights_and_their_file_agree(self, tflite, capsys):
         images = [str(BOOT), str(TROUSER)]
-        assert predict([*images, *T8, "--weights", "fashion_mnist"]) == 0
-        by_model = answers(capsys.readouterr().out)
-        options = ["--weights", "fashion_mnist", "--tflite", str(tflite)]
-        assert predict([*images, *T8, *options]) == 0
-        by_file = answers(capsys.readouterr().out)
+        by_model = self.best(capsys, *images, *T8, "--weights", "fashion_mnist")
+        by_file = self.best(capsys, *images, "--tflite", str(tflite))
         assert list(by_model) == list(by_file) == images
         assert by_model[images[0]][0][1:] == ("9", "Ankle boot")
         assert by_model[images[1]][0][1:] == ("1", "Trouser")
@@ -104,41 +129,107 @@ class TestPredict:
             assert sum(scores) <= 1.001  # rounded
             np.testing.assert_allclose(scores, [score for score, *_ in by_file[image]], atol=2e-4)
 
-    def test_unnamed_classes_are_numbered(self, tflite, capsys):
-        assert predict([str(BOOT), *T8, "--tflite", str(tflite), "--top", "2"]) == 0
-        best = answers(capsys.readouterr().out)[str(BOOT)]
+    def test_the_copy_in_the_file_is_used_without_a_sidecar(self, tflite, capsys):
+        with_sidecar = self.best(capsys, str(BOOT), "--tflite", str(tflite))
+        sidecar.beside(tflite).unlink()
+        assert self.best(capsys, str(BOOT), "--tflite", str(tflite)) == with_sidecar
+
+    def test_an_int8_file(self, tmp_path, capsys):
+        model = FastViTT8(
+            *(True, "fashion_mnist"),
+            **{"classes": 10, "classifier_activation": None, "data_format": "channels_last"},
+        )
+        paths = sorted((ROOT / "demo_images/fashion_mnist").rglob("*.png"))[::10]
+        images = preprocess_input(
+            np.stack([load_image(p, 64, 1.0) for p in paths]), "channels_last"
+        )
+        path = tmp_path / "int8.tflite"
+        path.write_bytes(to_tflite(fuse(model), images))
+        write_sidecar(path, "fastvit_t8", None, labels=[f"kind {i}" for i in range(10)])
+        (best,) = self.best(capsys, str(BOOT), "--tflite", str(path)).values()
+        assert best[0][1:] == ("9", "kind 9")
+        assert 0.9 < best[0][0] <= 1  # a probability: the file gives logits in int8
+
+    @pytest.mark.parametrize(
+        ("tensor", "key", "value", "changes"),
+        [
+            ("output", "activation", "linear", True),
+            ("output", "activation", "softmax", False),
+            ("input", "crop_pct", 0.5, True),
+            ("input", "interpolation", "bilinear", True),
+            ("input", "mean", [0.9, 0.9, 0.9], True),
+            ("input", "std", [0.1, 0.1, 0.1], True),
+        ],
+    )
+    def test_what_the_sidecar_says_is_done(self, tflite, capsys, tensor, key, value, changes):
+        before = self.best(capsys, str(BOOT), "--tflite", str(tflite))
+        described = sidecar.read(tflite)
+        described[tensor][key] = value
+        sidecar.beside(tflite).write_text(json.dumps(described))
+        assert (self.best(capsys, str(BOOT), "--tflite", str(tflite)) != before) == changes
+
+    def test_a_sidecar_of_another_file_is_refused(self, tflite, capsys):
+        tflite.write_bytes(tflite.read_bytes() + b" ")
+        with pytest.raises(SystemExit) as error:
+            predict([str(BOOT), "--tflite", str(tflite)])
+        assert error.value.code == 2
+        assert "is not about" in capsys.readouterr().err
+
+    def test_a_file_that_tells_nothing(self, tmp_path, capsys):
+        model = FastViTT8(weights="fashion_mnist", classes=10, data_format="channels_last")
+        path = tmp_path / "plain.tflite"
+        path.write_bytes(to_tflite(fuse(model)))
+        (best,) = self.best(
+            capsys, str(BOOT), *T8, "--tflite", str(path), "--top", "2", "--crop-pct", "1"
+        ).values()
         assert len(best) == 2
         assert best[0][1:] == ("9", "class 9")
+        options = ["--weights", "fashion_mnist", "--tflite", str(path)]
+        (best,) = self.best(capsys, str(BOOT), *T8, *options).values()
+        assert best[0][1:] == ("9", "Ankle boot")
+        with pytest.raises(SystemExit):
+            predict([str(BOOT), "--tflite", str(path)])
+        assert "no --model, and no" in capsys.readouterr().err
 
     def test_another_size_and_imagenets_names(self, tmp_path, capsys):
         weights = tmp_path / "W.weights.h5"
         FastViTT8(weights=None).save_weights(weights)
         options = ["--weights", str(weights), "--image-size", "32x48", "--top", "3"]
-        assert predict([str(BOOT), *T8, *options]) == 0
-        best = answers(capsys.readouterr().out)[str(BOOT)]
+        (best,) = self.best(capsys, str(BOOT), *T8, *options).values()
         assert len(best) == 3
         assert all(re.fullmatch(r"n\d{8}", label) for _, label, _ in best)
+
+    def test_a_users_model(self, tmp_path, capsys):
+        path = str(tmp_path / "mine.keras")
+        tiny(input_shape=(None, None, 3)).save(path)
+        options = ["--model", path, "--image-size", "64", "--crop-pct", "0.8"]
+        (best,) = self.best(capsys, str(BOOT), *options).values()
+        assert {name for *_, name in best} == {f"class {i}" for i in range(5)}
 
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            (["no.png", "--weights", "fashion_mnist"], "no.png"),
-            (["text.png", "--weights", "fashion_mnist"], "text.png"),
-            ([str(BOOT)], "expected --weights, --tflite, or both"),
-            ([str(BOOT), "--weights", "fashion_mnist", "--top", "0"], "top.* Received: .*0"),
-            ([str(BOOT), "--tflite", "no.tflite"], "nothing at 'no.tflite'"),
-            ([str(BOOT), "--tflite", "text.png"], "'text.png' does not load"),
-            ([str(BOOT), "--tflite", "map.tflite"], r"scores \(1, classes\). Received: .*64"),
-            ([str(BOOT), "--tflite", "no.tflite", "--classes", "7"], "knows its own classes"),
+            (["no.png", *T8, "--weights", "fashion_mnist"], "no.png"),
+            (["text.png", *T8, "--weights", "fashion_mnist"], "text.png"),
+            ([str(BOOT)], "expected --model, --tflite, or both"),
+            ([str(BOOT), *T8], "expected --weights"),
+            ([str(BOOT), *T8, "--weights", "fashion_mnist", "--top", "0"], "top.* Received: .*0"),
+            ([str(BOOT), "--model", "mine.keras"], r"which --image-size can give.*None, None, 3"),
+            ([str(BOOT), *T8, "--tflite", "no.tflite"], "nothing at 'no.tflite'"),
+            ([str(BOOT), *T8, "--tflite", "text.png"], "'text.png' does not load"),
+            ([str(BOOT), *T8, "--tflite", "map.tflite"], r"scores \(1, classes\). Received: .*64"),
+            ([str(BOOT), *T8, "--tflite", "no.tflite", "--classes", "7"], "knows its own classes"),
         ],
     )
     def test_bad_input(self, tmp_path, monkeypatch, capsys, options, message):
         monkeypatch.chdir(tmp_path)
         Path("text.png").write_text("<html>not found</html>")
         if "map.tflite" in options:
-            export(tiny(include_top=False), "map.tflite")
+            Path("map.tflite").write_bytes(to_tflite(fuse(tiny(include_top=False))))
+        if "mine.keras" in options:
+            tiny(input_shape=(None, None, 3)).save("mine.keras")
         with pytest.raises(SystemExit) as error:
-            predict([*options, *T8])
+            predict(options)
         assert error.value.code == 2
         printed = capsys.readouterr()
         assert re.search(message, printed.err)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.single_backend
-def test_the_demo_classifies_with_three_forms() -> None:
+def test_the_demo_classifies_with_four_forms() -> None:
     finished = subprocess.run(
         [sys.executable, "-m", "conversion.demo"],
         cwd=ROOT,
@@ -23,12 +23,16 @@ def test_the_demo_classifies_with_three_forms() -> None:
     )
     assert finished.returncode == 0, finished.stderr
     rows = re.findall(
-        r"│ (training form|fused form|\.tflite) +│ +([\d.]+)% │ +(\S+) │ +([\d,]+) │",
+        r"│ (training form|fused form|\.tflite \w+) +│ +([\d.]+)% │ +(\S+) │ +([\d,]+) │"
+        r" +([\d.]+) MB │",
         finished.stdout,
     )
-    assert [name for name, *_ in rows] == ["training form", "fused form", ".tflite"]
-    assert all(float(accuracy) >= 90 for _, accuracy, *_ in rows)
-    assert all(float(difference) <= 1e-5 for _, _, difference, _ in rows)
-    assert [parameters for *_, parameters in rows] == ["3,264,922", "3,231,082", "3,231,082"]
+    names, accuracies, differences, parameters, sizes = zip(*rows, strict=True)
+    assert names == ("training form", "fused form", ".tflite float32", ".tflite int8")
+    assert all(float(accuracy) >= 90 for accuracy in accuracies)
+    assert all(float(difference) <= 1e-5 for difference in differences[:3])
+    assert 1e-4 < float(differences[3]) < 0.2
+    assert parameters == ("3,264,922", *["3,231,082"] * 3)
+    assert float(sizes[3]) < 0.3 * float(sizes[2])
     # Five images, each with its class.
     assert len(re.findall(r"│ \d{5}\.png │", finished.stdout)) == 5

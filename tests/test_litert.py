@@ -1,12 +1,15 @@
 """Running a `.tflite` file, in whichever runtime is installed."""
 
+import re
 import sys
 import types
 
 import numpy as np
 import pytest
 
-from conversion.litert import TFLiteModel, operators
+from conversion import litert
+from conversion.litert import TFLiteModel, check, operators
+from tests.tflite_files import crashing_content
 
 pytestmark = pytest.mark.single_backend
 
@@ -54,6 +57,153 @@ def test_refuses_other_files(path, tmp_path, content):
 def test_refuses_what_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match="Received: nothing at"):
         TFLiteModel(tmp_path / "no.tflite")
+
+
+@pytest.fixture(scope="module")
+def int8_path(tmp_path_factory):
+    """A file that doubles a pair of numbers between -1 and 3, in int8."""
+    import tensorflow as tf
+
+    holder = tf.Module()
+    holder.forward = tf.function(lambda x: 2.0 * x, [tf.TensorSpec((1, 2), tf.float32)])
+    function = holder.forward.get_concrete_function()
+    path = tmp_path_factory.mktemp("files") / "double_int8.tflite"
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([np.float32([[x, 2 - x]])] for x in (-1, 0, 3))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    path.write_bytes(converter.convert())
+    return path
+
+
+def test_predict_is_a_call_for_floats(path):
+    model = TFLiteModel(path)
+    assert model.input_dtype == np.float32
+    assert model.input_quantization is model.output_quantization is None
+    inputs = np.random.default_rng(0).normal(size=(3, 2))
+    outputs = model.predict(inputs)
+    assert outputs.dtype == np.float32
+    np.testing.assert_array_equal(outputs, model(inputs.astype("float32")))
+
+
+def test_predict_quantises_and_dequantises(int8_path):
+    model = TFLiteModel(int8_path)
+    assert model.input_dtype == np.int8
+    scale, zero_point = model.input_quantization
+    assert scale == pytest.approx(4 / 255)
+    assert zero_point == -64
+    output_scale, output_zero_point = model.output_quantization
+    assert output_scale == pytest.approx(8 / 255)
+    # On halves between two steps, too, and far outside of the range.
+    steps = [-300.0, -64.0, -1.5, -0.5, 0.0, 0.5, 1.5, 2.4, 2.6, 190.0, 192.5, 1e9]
+    inputs = np.float32([[step * scale, 0.0] for step in steps])
+    quantised = [min(max(round(step) + zero_point, -128), 127) for step in steps]
+    expected = model(np.array([[q, zero_point] for q in quantised], "int8"))
+    assert expected.dtype == np.int8
+    assert len(set(expected[:, 0].tolist())) > 5
+    outputs = model.predict(inputs)
+    assert outputs.dtype == np.float32
+    np.testing.assert_allclose(
+        outputs, (expected.astype(int) - output_zero_point) * output_scale, rtol=1e-6
+    )
+    # Within half a step of the input and one of the output.
+    inside = (inputs[:, 0] > -1) & (inputs[:, 0] < 3)
+    np.testing.assert_allclose(outputs[inside, 0], 2 * inputs[inside, 0], atol=scale + output_scale)
+
+
+@pytest.fixture(scope="module")
+def dividing_path(tmp_path_factory):
+    """A file that divides by its input, an integer."""
+    import tensorflow as tf
+
+    holder = tf.Module()
+    holder.forward = tf.function(lambda x: tf.constant([6]) // x, [tf.TensorSpec((1,), tf.int32)])
+    function = holder.forward.get_concrete_function()
+    path = tmp_path_factory.mktemp("files") / "divide.tflite"
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
+    path.write_bytes(converter.convert())
+    return path
+
+
+def test_names_a_file_that_fails_while_it_runs(dividing_path):
+    model = TFLiteModel(dividing_path)
+    assert model(np.array([3], "int32")).tolist() == [2]
+    with pytest.raises(ValueError, match=r"divide.tflite' does not run.* Received: "):
+        model(np.array([0], "int32"))
+    with pytest.raises(ValueError, match=r"divide.tflite' does not run.* RuntimeError: "):
+        check(dividing_path)
+
+
+def test_invoke_repeats_the_last_run(path):
+    model = TFLiteModel(path)
+    model(np.ones((1, 2), "float32"))
+    model.invoke()
+    assert model._interpreter.get_tensor(model._output["index"]).tolist() == [[2, 2]]
+
+
+class TestCheck:
+    def test_passes_what_runs(self, path, int8_path):
+        check(path)
+        check(str(int8_path))
+
+    def test_names_what_does_not_load(self, path, tmp_path):
+        damaged = tmp_path / "damaged.tflite"
+        damaged.write_bytes(path.read_bytes()[:300])
+        with pytest.raises(ValueError, match=r"damaged.tflite' does not load .* Received: ") as e:
+            check(damaged)
+        assert "\n" not in str(e.value)
+
+    def test_survives_a_file_that_kills_its_process(self, tmp_path):
+        path = tmp_path / "deadly.tflite"
+        path.write_bytes(crashing_content())
+        with pytest.raises(ValueError, match=r"deadly.tflite' crashes LiteRT.* exit status -"):
+            check(path)
+
+    def test_its_process_has_an_end_to_its_memory(self, path, tmp_path, monkeypatch):
+        """A damaged shape has been seen to take all of the machine's."""
+        runtime = tmp_path / "ai_edge_litert"
+        runtime.mkdir()
+        (runtime / "__init__.py").touch()
+        (runtime / "interpreter.py").write_text(
+            "import resource\n"
+            "def Interpreter(*args, **kwargs):\n"
+            "    raise ValueError(resource.getrlimit(resource.RLIMIT_AS))\n"
+        )
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        limit = litert.MEMORY + 4 * path.stat().st_size
+        with pytest.raises(ValueError, match=re.escape(f"Received: ({limit}, {limit})")):
+            check(path)
+
+    def test_refuses_what_is_not_there(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="Received: nothing at"):
+            check(tmp_path)
+
+    def test_without_a_runtime(self, path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+        monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", None)
+        with pytest.raises(ImportError, match="pip install ai-edge-litert"):
+            check(path)
+
+    def test_runs_on_zeros(self, path, monkeypatch):
+        """A file that looks its input up in a table must not meet random numbers."""
+        given = []
+        interpreter = litert.open_interpreter(path)
+        monkeypatch.setattr(litert, "open_interpreter", lambda path: Recorder())
+
+        class Recorder:
+            def get_input_details(self):
+                return interpreter.get_input_details()
+
+            def set_tensor(self, index, value):
+                given.append(value)
+
+            def invoke(self):
+                given.append("run")
+
+        litert._run_once(path)
+        assert given[0].tolist() == [[0, 0]]
+        assert given[1:] == ["run"]
 
 
 def test_falls_back_to_tflite_runtime(path, monkeypatch):

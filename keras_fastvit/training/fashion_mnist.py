@@ -2,7 +2,7 @@
 
     python -m keras_fastvit.training.fashion_mnist --output RUN
 
-needs the data set (Debian: `apt-get install dataset-fashion-mnist`) and about an hour on two
+(and with `--variant` any other). It needs the data set (Debian: `apt-get install dataset-fashion-mnist`) and about an hour on two
 cores. An interrupted run goes on from its last whole epoch. It writes to RUN the weights in timm's
 layout as float16 (`fashion_mnist_t8.safetensors`), the first 20 test images of each class as PNG
 (`images/<class>/<index>.png`), and `report.json` with the accuracy that those float16 weights
@@ -105,10 +105,10 @@ class AugmentedImages(keras.utils.PyDataset):
         return to_inputs(np.stack(images)), self.labels[chosen]
 
 
-def build_model() -> FastViT:
-    """FastViT-T8 with 10 logits. Layer scales start at 0.1, so that every branch matters soon."""
+def build_model(variant: str = "fastvit_t8") -> FastViT:
+    """A FastViT with 10 logits. Layer scales start at 0.1, so that every branch matters soon."""
     return FastViT(
-        "fastvit_t8",
+        variant,
         input_shape=(SIDE, SIDE, 3),
         classes=CLASSES,
         classifier_activation=None,
@@ -117,12 +117,18 @@ def build_model() -> FastViT:
     )
 
 
-def train(folder: Path, output: Path, epochs: int = EPOCHS, limit: int | None = None) -> FastViT:
+def train(
+    folder: Path,
+    output: Path,
+    epochs: int = EPOCHS,
+    limit: int | None = None,
+    variant: str = "fastvit_t8",
+) -> FastViT:
     """Trains on the first `limit` images (default: all 60,000); goes on where a run stopped."""
     keras.utils.set_random_seed(0)
     images, labels = load_split(folder, "train")
     data = AugmentedImages(upscale(images[:limit]), labels[:limit], BATCH, seed=0)
-    model = build_model()
+    model = build_model(variant)
     steps = epochs * len(data)
     optimizer = keras.optimizers.AdamW(
         keras.optimizers.schedules.CosineDecay(
@@ -182,13 +188,15 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Trains FastViT-T8 on Fashion-MNIST.")
     parser.add_argument("--output", type=Path, required=True, help="folder to write to")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the data set's files")
+    parser.add_argument("--variant", default="fastvit_t8")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--limit", type=int, help="train on the first images only")
     args = parser.parse_args(argv)
 
     args.output.mkdir(parents=True, exist_ok=True)
-    model = train(args.data, args.output, args.epochs, args.limit)
-    write_checkpoint(model, args.output / "fashion_mnist_t8.safetensors")
+    model = train(args.data, args.output, args.epochs, args.limit, args.variant)
+    name = f"fashion_mnist_{args.variant.removeprefix('fastvit_')}.safetensors"
+    write_checkpoint(model, args.output / name)
     images, labels = load_split(args.data, "t10k")
     write_images(images, labels, args.output / "images")
     report = {

@@ -1,0 +1,160 @@
+"""The photographs that int8 is calibrated on, from a folder, as the model sees them.
+
+Any that look like what the app will see. They need no labels, and a few hundred do: of a larger
+folder an even spread is taken, the same one each time.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from keras_fastvit.image_files import FORMATS
+from keras_fastvit.preprocessing import load_image, preprocess_input
+
+Array = NDArray[Any]
+
+LIMIT = 200
+"""How many images are taken of a larger folder."""
+
+FEWEST = 16
+"""With fewer, the ranges of activations depend on the choice of the images."""
+
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Images to calibrate on.
+
+    Attributes:
+        images: float32 `(images, height, width, 3)`, normalised.
+        skipped: Why each file that could not be used was not, by its path.
+    """
+
+    images: Array
+    skipped: dict[Path, str]
+
+
+def read_calibration(
+    calibration: str | os.PathLike[str] | Array,
+    shape: tuple[int, int, int, int],
+    crop_pct: float,
+) -> Calibration:
+    """Returns the images that a folder or an array holds.
+
+    Args:
+        calibration: Folder, or array `(images, height, width, channels)` of normalised images.
+        shape: Of the model's input, `(1, height, width, channels)`.
+        crop_pct: Share of the resized image's short side that the crop keeps, of a folder's.
+
+    Raises:
+        OSError: If there is no such folder.
+        ValueError: If there are fewer than `FEWEST` images, or not of the model's shape.
+    """
+    if isinstance(calibration, np.ndarray):
+        if calibration.shape[1:] != shape[1:] or len(calibration) < FEWEST:
+            raise ValueError(
+                f"Calibration needs at least {FEWEST} images of shape {shape[1:]}. "
+                f"Received: an array of shape {calibration.shape}"
+            )
+        return Calibration(calibration.astype("float32"), {})
+    if shape[3] != 3:
+        raise ValueError(
+            "A folder of images calibrates a model that takes RGB images; give an array to "
+            f"another. Received: calibration={str(calibration)!r} for an input of shape {shape}"
+        )
+    return read_folder(calibration, shape[1:3], crop_pct)
+
+
+def read_folder(
+    folder: str | os.PathLike[str],
+    image_size: tuple[int, int],
+    crop_pct: float,
+    limit: int = LIMIT,
+) -> Calibration:
+    """Reads the images in a folder and the folders in it.
+
+    Deterministic: the same files give the same images in the same order. Files whose name begins
+    with a dot are not looked at; what is no image is skipped, and another file read instead.
+
+    Args:
+        folder: Where they are.
+        image_size: Height and width in pixels of the model's input.
+        crop_pct: Share of the resized image's short side that the crop keeps, as in `load_image`.
+        limit: How many images to take at most.
+
+    Raises:
+        FileNotFoundError: If there is nothing at `folder`.
+        NotADirectoryError: If it is no folder.
+        ValueError: If it has fewer than `FEWEST` images that can be read.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise FileNotFoundError(
+            f"Calibration needs a folder of images. Received: nothing at '{folder}'"
+        )
+    if not folder.is_dir():
+        raise NotADirectoryError(
+            f"Calibration needs a folder of images. Received: '{folder}', which is no folder"
+        )
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    ]
+    suffixes = _suffixes()
+    loaded: dict[Path, Array] = {}
+    skipped: dict[Path, str] = {}
+    for path in track(
+        _spread(files),
+        "Reading calibration images",
+        total=min(limit, len(files)),
+        console=Console(stderr=True),
+        transient=True,
+    ):
+        if len(loaded) == limit:
+            break
+        if path.suffix.lower() not in suffixes:  # may be gigabytes of film: not even opened
+            skipped[path] = f"'{path.suffix}' is no suffix of an image"
+            continue
+        try:
+            loaded[path] = load_image(path, image_size, crop_pct)
+        except (OSError, ValueError) as error:
+            skipped[path] = str(error)
+    if len(loaded) < FEWEST:
+        raise ValueError(
+            f"Calibration needs at least {FEWEST} images. Received: {len(loaded)} in '{folder}' "
+            f"and the folders in it{describe_skipped(skipped, folder)}"
+        )
+    pixels = np.stack([loaded[path] for path in sorted(loaded)])
+    return Calibration(preprocess_input(pixels, "channels_last"), skipped)
+
+
+def describe_skipped(skipped: dict[Path, str], folder: Path) -> str:
+    """Returns the end of a sentence that counts and names the files that could not be used."""
+    if not skipped:
+        return ""
+    names = [str(path.relative_to(folder)) for path in skipped]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f", beside {len(names)} files that are no images: {', '.join(names[:_NAMED])}{more}"
+
+
+def _suffixes() -> set[str]:
+    from PIL import Image
+
+    return {name for name, kind in Image.registered_extensions().items() if kind in FORMATS}
+
+
+def _spread(files: list[Path]) -> list[Path]:
+    """Reorders files so that the first few, however many, are spread over all of them.
+
+    By the bits of their places, backwards: 0, the middle, the quarters, the eighths, …
+    """
+    width = max(len(files) - 1, 1).bit_length()
+    return [files[i] for i in sorted(range(len(files)), key=lambda i: f"{i:0{width}b}"[::-1])]

@@ -1,0 +1,161 @@
+"""Cross-layer equalisation: channels scaled so that each one fills its tensor's int8 range.
+
+An int8 tensor has one step for all its channels, so a channel of small values has few levels. A
+positive factor a channel leaves the model as it is, in real arithmetic, if every convolution that
+writes the channel multiplies its kernel by the factor and every one that reads it divides by it
+(Nagel et al., arXiv 1906.04721). Depthwise convolutions and additions let factors pass, so in a
+FastViT a stage's whole residual stream can be scaled, but no GELU, input or output of the model.
+
+The same factors serve `u · sigmoid(u)` in place of GELU: they make `u = 1.702 x` of its input.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+from numpy.typing import NDArray
+
+from keras_fastvit.graph_rewriting import calls_of, origin
+
+from .int8_form import GELU_SLOPE, is_gelu_gate
+
+Array = NDArray[Any]
+Scales = dict[str, Array]
+"""By operation: the factor of each channel of its output, `(channels,)`."""
+
+LARGEST = 1000.0
+"""For channels that are zero on all images."""
+
+_PASSING = (
+    layers.Add,
+    layers.ZeroPadding2D,
+    layers.Cropping2D,
+    layers.GlobalAveragePooling2D,
+    layers.AveragePooling2D,
+    layers.MaxPooling2D,
+)
+"""Layers whose output's channels have the factors of their inputs' channels."""
+
+_WEIGHTED = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
+
+
+def channel_scales(model: keras.Model, largest: Mapping[str, Array]) -> Scales:
+    """Chooses the factors: as large as they can be without widening any tensor's range.
+
+    Args:
+        model: An int8 form.
+        largest: By operation, the largest absolute value of each channel of its output; of those
+            without an entry, the factors do not depend.
+
+    Raises:
+        FixedScaleError: If no weights around a GELU can take its factor.
+    """
+    channels = _Channels(model)
+    for node in calls_of(model):
+        channels.constrain(node)
+    return channels.scales(largest)
+
+
+def apply_scales(model: keras.Model, scales: Scales) -> None:
+    """Multiplies and divides the weights of an int8 form's layers by the factors."""
+    for node in calls_of(model):
+        layer = node.operation
+        if isinstance(layer, _WEIGHTED):
+            before = scales[origin(node.input_tensors[0])[0].name]
+            after = scales[layer.name]
+            kernel, *bias = layer.get_weights()
+            factors = after.reshape(kernel.shape[2:]) if _is_depthwise(layer) else after
+            kernel = kernel / before[:, None] * factors
+            layer.set_weights([kernel, *(b * after for b in bias)])
+
+
+def _is_depthwise(layer: Any) -> bool:
+    return isinstance(layer, layers.DepthwiseConv2D)
+
+
+class FixedScaleError(Exception):
+    """A GELU's input or output cannot be scaled: it comes from, or goes to, no convolution."""
+
+
+class _Channels:
+    """All channels of all tensors, which of them share a factor, and which factors are given."""
+
+    def __init__(self, model: keras.Model) -> None:
+        outputs = [*model.inputs, *(node.outputs[0] for node in calls_of(model))]
+        ends = np.cumsum([0, *(x.shape[-1] for x in outputs)])
+        self._own = {
+            origin(x)[0].name: np.arange(start, end)
+            for x, start, end in zip(outputs, ends, ends[1:], strict=False)
+        }
+        self._equal: list[tuple[Array, Array]] = []
+        self._given: list[tuple[Array, float]] = []
+        for x in (*model.inputs, *model.outputs):
+            self._give(x, 1.0)
+
+    def constrain(self, node: Any) -> None:
+        """Adds what a call demands of the factors of its inputs and its output."""
+        operation, inputs, output = node.operation, node.input_tensors, node.outputs[0]
+        if isinstance(operation, _WEIGHTED):
+            if len(operation._inbound_nodes) > 1:  # one kernel for several pairs of factors
+                self._give_all(inputs, output)
+        elif isinstance(operation, layers.Concatenate) and operation.axis in (-1, 3):
+            self._equal.append((np.concatenate([self._of(x) for x in inputs]), self._of(output)))
+        elif isinstance(operation, _PASSING) or (
+            isinstance(operation, layers.Activation)
+            and operation.activation is keras.activations.relu
+        ):
+            for x in inputs:
+                self._equal.append((self._of(x), self._of(output)))
+        elif is_gelu_gate(operation):
+            self._give(inputs[0], GELU_SLOPE)
+            self._give(output, 1.0)
+        elif isinstance(operation, layers.Multiply):
+            gate = next((x for x in inputs if is_gelu_gate(origin(x)[0])), None)
+            if gate is not None:
+                self._give(output, GELU_SLOPE)
+            else:
+                # Squeeze-and-excite: the map's factors pass, the gate has none.
+                (first, second) = inputs
+                smaller = first if np.prod(first.shape) < np.prod(second.shape) else second
+                larger = second if smaller is first else first
+                self._give(smaller, 1.0)
+                self._equal.append((self._of(larger), self._of(output)))
+        else:
+            self._give_all(inputs, output)
+
+    def scales(self, largest: Mapping[str, Array]) -> Scales:
+        group = self._groups()
+        factors = np.full(group.size, LARGEST)
+        for name, values in largest.items():
+            room = values.max() / np.maximum(values, 1e-9)
+            np.minimum.at(factors, group[self._own[name]], np.maximum(room, 1.0))
+        for channels, factor in self._given:
+            factors[group[channels]] = factor
+        for channels, factor in self._given:
+            if not np.all(factors[group[channels]] == factor):
+                raise FixedScaleError
+        return {name: factors[group[channels]] for name, channels in self._own.items()}
+
+    def _groups(self) -> Array:
+        """The smallest of the channels that must have the same factor, for each channel."""
+        group = np.arange(sum(channels.size for channels in self._own.values()))
+        while True:
+            before = group.copy()
+            for first, second in self._equal:
+                smaller = np.minimum(group[first], group[second])
+                np.minimum.at(group, first, smaller)
+                np.minimum.at(group, second, smaller)
+            if np.array_equal(before, group):
+                return group
+
+    def _of(self, x: Any) -> Array:
+        return self._own[origin(x)[0].name]
+
+    def _give(self, x: Any, factor: float) -> None:
+        self._given.append((self._of(x), factor))
+
+    def _give_all(self, inputs: list[Any], output: Any) -> None:
+        for x in (*inputs, output):
+            self._give(x, 1.0)

@@ -1,0 +1,116 @@
+"""Converts a lowered model to a `.tflite` file's content, in a process of its own.
+
+A process has one Keras backend, and the converter wants TensorFlow's; see `tensorflow_to_tflite`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from .layer_report import LayerError
+
+Array = NDArray[Any]
+
+PRECISIONS = ("none", "fp16", "dynamic", "int8")
+GELUS = ("sigmoid", "operator")
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A converted model.
+
+    Attributes:
+        content: Of the `.tflite` file.
+        outputs: What Keras gives for the images, in float32.
+        layers: Of an int8 file the error of every layer, in the order of the graph.
+    """
+
+    content: bytes
+    outputs: Array
+    layers: list[LayerError]
+
+
+def convert(
+    lowered: keras.Model,
+    images: Array,
+    quantize: str = "none",
+    calibration: Array | None = None,
+    gelu: str = "sigmoid",
+    without_cures: Collection[str] = (),
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Conversion:
+    """Converts a model, and runs it in Keras on some images.
+
+    Args:
+        lowered: With a static input `(1, height, width, channels)` and one output.
+        images: float32 `(images, height, width, channels)`.
+        quantize: One of `PRECISIONS`.
+        calibration: float32 `(images, height, width, channels)`: what int8 is calibrated on.
+        gelu: One of `GELUS`: what int8 computes GELU with.
+        without_cures: Which of `quantization.CURES` to leave out.
+        progress: Called with the number of operations that are quantised, and of all.
+
+    Raises:
+        ValueError: If TensorFlow cannot convert the model.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        lowered.save(folder / "model.keras")
+        np.save(folder / "images.npy", images)
+        if calibration is not None:
+            np.save(folder / "calibration.npy", calibration)
+        request = {"quantize": quantize, "gelu": gelu, "without": sorted(without_cures)}
+        (folder / "request.json").write_text(json.dumps(request))
+        _run_child(folder, lowered.name, progress)
+        errors = folder / "layers.json"
+        layers = json.loads(errors.read_text()) if errors.exists() else []
+        return Conversion(
+            (folder / "model.tflite").read_bytes(),
+            np.load(folder / "outputs.npy"),
+            [LayerError(**layer) for layer in layers],
+        )
+
+
+def _run_child(folder: Path, model_name: str, progress: Callable[[int, int], None]) -> None:
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "tensorflow",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        # The child finds this package where this process has found it.
+        "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path),
+        # Small matrices gain nothing from threads, which on busy cores wait for each other: the
+        # quantisation then takes twenty times as long. One thread also adds up in one order.
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-m", f"{__package__}.tensorflow_to_tflite", str(folder)]
+    said = ""
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as child,
+    ):
+        assert child.stdout is not None
+        for line in child.stdout:
+            if line.startswith("progress "):
+                _, done, total = line.split()
+                progress(int(done), int(total))
+            else:
+                said = line
+        if child.wait():
+            errors.seek(0)
+            received = said or errors.read()[-1000:]
+            raise ValueError(
+                f"TensorFlow could not convert model '{model_name}'. Expected Keras' own layers "
+                f"and operations that LiteRT has. Received: {received.strip()}"
+            )

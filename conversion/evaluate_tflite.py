@@ -1,0 +1,263 @@
+"""Measures the accuracy of `.tflite` files on a folder with one sub-folder of images a class.
+
+    keras-fastvit evaluate float32.tflite int8.tflite --data imagenet/val
+
+prints for each file the share of the images whose class comes first (top-1) and among the first
+five (top-5), and beside the float Keras model that it was made from the share of equal answers and
+the signal-to-quantisation-noise ratio of the logits. The same as
+`python -m conversion.evaluate_tflite`.
+
+How an image becomes an input is read from the sidecar beside each file, or from the copy in it;
+without either, it is normalised as by `preprocess_input`. Which class a folder holds: see
+`image_folders`. The Keras model is that of `--model` and `--weights`, or the one that the sidecar
+names, if its weights have a name. Images that cannot be read are left out, counted and named.
+"""
+
+import argparse
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+from keras_fastvit.atomic_file import written_beside
+
+from . import sidecar
+from .confusion_plot import confusion
+from .evaluation_report import Evaluation, plot, remarks, to_json, to_table
+from .image_folders import ImageFolders, classes_of_folders, find_images
+from .keras_reference import Forward, Reference, load_reference, named_reference
+from .labels import check_labels
+from .litert import TFLiteModel, check
+from .metrics import agreement, sqnr_db, top_k_accuracy
+from .model_arguments import crop_pct, model_name
+from .preparation import CROP_PCT, Preparation
+
+Array = NDArray[Any]
+
+BATCH = 32
+"""How many images are in memory at a time."""
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A file to evaluate, and what is known of it."""
+
+    path: Path
+    forward: Forward
+    preparation: Preparation
+    labels: Sequence[str] | None
+    classes: int
+    classes_of_folders: Array
+    rule: str
+    reference: Forward | None
+    no_reference: str | None
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What models answered to the same images."""
+
+    logits: dict[Forward, Array]
+    folders: Array
+    skipped: dict[Path, str]
+
+
+def evaluate(
+    paths: Sequence[str | os.PathLike[str]],
+    data: str | os.PathLike[str],
+    *,
+    reference: Reference | None = None,
+    crop_pct: float = CROP_PCT,
+    console: Console | None = None,
+) -> list[Evaluation]:
+    """Runs files on the images of a folder, and compares their answers with the folders' names.
+
+    Args:
+        paths: Files that give logits `(1, classes)` for one image.
+        data: A folder with one sub-folder of images a class, such as ImageNet's validation set.
+        reference: The Keras model to compare with; default: what each file's sidecar names.
+        crop_pct: Share of the image that the crop keeps, for files without a sidecar.
+        console: Where a progress bar is to be shown.
+
+    Returns:
+        One `Evaluation` a file, in the order of `paths`.
+
+    Raises:
+        OSError: If a file or folder is not there or cannot be read.
+        ImportError: If LiteRT is not installed.
+        ValueError: If a file is damaged, is no classifier of images, or has another file's
+            sidecar; if the folders do not fit the classes; if no image can be read; if
+            `reference` cannot be built, or has other classes.
+    """
+    folders = find_images(data)
+    load = functools.cache(load_reference)  # once for all files that share it
+    subjects = [_subject(Path(path), folders, reference, crop_pct, load) for path in paths]
+    preparations = dict.fromkeys(subject.preparation for subject in subjects)
+    runs = {}
+    with Progress(console=console, transient=True, disable=console is None) as progress:
+        total = len(preparations) * len(folders.images)
+        task = progress.add_task("Evaluating", total=total)
+        for preparation in preparations:
+            group = [subject for subject in subjects if subject.preparation == preparation]
+            models = [model for subject in group for model in (subject.forward, subject.reference)]
+            runs[preparation] = _run(
+                [model for model in dict.fromkeys(models) if model is not None],
+                preparation,
+                folders,
+                lambda: progress.advance(task),
+            )
+    return [_evaluation(subject, runs[subject.preparation]) for subject in subjects]
+
+
+def _subject(
+    path: Path,
+    folders: ImageFolders,
+    reference: Reference | None,
+    crop_pct: float,
+    load: Callable[..., Forward],
+) -> _Subject:
+    check(path)
+    model = TFLiteModel(path, os.cpu_count())
+    if len(model.input_shape) != 4 or model.input_shape[3] != 3 or len(model.output_shape) != 2:
+        raise ValueError(
+            f"'{path}' must take images (1, height, width, 3) and give logits (1, classes). "
+            f"Received: {model.input_shape} and {model.output_shape}"
+        )
+    _, height, width, _ = model.input_shape
+    _, classes = model.output_shape
+    description = sidecar.read(path) or sidecar.embedded(path.read_bytes())
+    if description is None:
+        preparation, labels = Preparation((height, width), crop_pct), None
+    else:
+        preparation = Preparation.from_sidecar(description, (height, width))
+        labels = description["labels"]
+    if labels is not None:
+        check_labels(labels, model.output_shape)
+    indices, rule = classes_of_folders(folders.names, classes, labels)
+    forward, reason = None, None
+    try:
+        forward = load(reference or named_reference(description), (height, width), classes)
+    except (ImportError, OSError, ValueError) as error:
+        if reference is not None:
+            raise
+        reason = str(error)
+    return _Subject(
+        *(path, model.predict, preparation, labels, classes, np.array(indices), rule),
+        *(forward, reason),
+    )
+
+
+def _run(
+    models: list[Forward],
+    preparation: Preparation,
+    folders: ImageFolders,
+    advance: Callable[[], None],
+) -> _Run:
+    logits: dict[Forward, list[Array]] = {model: [] for model in models}
+    kept, skipped = [], {}
+    for start in range(0, len(folders.images), BATCH):
+        batch = []
+        for index in range(start, min(start + BATCH, len(folders.images))):
+            try:
+                batch.append(preparation(folders.images[index]))
+                kept.append(index)
+            except (OSError, ValueError) as error:
+                skipped[folders.images[index]] = str(error)
+            advance()
+        if batch:
+            images = np.stack(batch)
+            for model, outputs in logits.items():
+                outputs.append(model(images))
+    if not kept:
+        path, reason = next(iter(skipped.items()))
+        raise ValueError(
+            f"None of the {len(skipped)} files in the sub-folders of '{folders.root}' is an image "
+            f"that can be read. Received: '{path}': {reason}"
+        )
+    return _Run(
+        {model: np.concatenate(outputs) for model, outputs in logits.items()},
+        folders.folders[kept],
+        skipped,
+    )
+
+
+def _evaluation(subject: _Subject, run: _Run) -> Evaluation:
+    received = run.logits[subject.forward]
+    labels = subject.classes_of_folders[run.folders]
+    expected = None if subject.reference is None else run.logits[subject.reference]
+    return Evaluation(
+        path=subject.path,
+        images=len(labels),
+        skipped=run.skipped,
+        rule=subject.rule,
+        top1=top_k_accuracy(received, labels),
+        top5=top_k_accuracy(received, labels, k=5),
+        agreement=None if expected is None else agreement(expected, received),
+        sqnr_db=None if expected is None else sqnr_db(expected, received),
+        no_reference=subject.no_reference,
+        labels=subject.labels,
+        confusion=confusion(labels, received.argmax(axis=1), subject.classes),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    parser = argparse.ArgumentParser(description="Measures the accuracy of .tflite files.")
+    parser.add_argument("files", nargs="+", type=Path, metavar="M.tflite")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="one sub-folder of images a class"
+    )
+    parser.add_argument(
+        "--model",
+        type=model_name,
+        metavar="MODEL",
+        help="a variant or a .keras file to compare with; default: what the sidecar names",
+    )
+    parser.add_argument("--weights", metavar="W", help="of that variant, as in export")
+    parser.add_argument(
+        "--crop-pct",
+        type=crop_pct,
+        default=CROP_PCT,
+        metavar="P",
+        help="share of an image's short side that the crop keeps, for files without a sidecar "
+        f"({CROP_PCT})",
+    )
+    parser.add_argument("--json", type=Path, metavar="PATH", help="where to write the figures")
+    parser.add_argument(
+        "--plot", type=Path, metavar="PATH.png", help="where to draw what is taken for what"
+    )
+    args = parser.parse_args(argv)
+    if args.weights is not None and args.model is None:
+        parser.error("--weights are a model's: expected --model as well")
+    if args.json in map(sidecar.beside, args.files):
+        parser.error(f"--json would overwrite a sidecar. Received: {args.json}")
+    reference = None if args.model is None else Reference(args.model, args.weights)
+    console = Console(markup=False, highlight=False)
+    try:
+        evaluations = evaluate(
+            args.files, args.data, reference=reference, crop_pct=args.crop_pct, console=console
+        )
+        console.print(to_table(evaluations))
+        for line in remarks(evaluations):
+            console.print(line)
+        if args.json is not None:
+            with written_beside(args.json) as unfinished:
+                unfinished.write_text(json.dumps(to_json(evaluations), indent=2) + "\n", "utf-8")
+        if args.plot is not None:
+            plot(evaluations, args.plot)
+    except (ImportError, OSError, ValueError) as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

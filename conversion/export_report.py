@@ -1,0 +1,162 @@
+"""What is known of an exported file, as lines to print and as a Markdown report."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import layer_report
+from .delegation import Delegation
+from .layer_report import LayerError
+from .self_check import LARGEST_DIFFERENCE, SMALLEST_SQNR_DB, SelfCheck
+from .sidecar_schema import Description
+
+PRECISIONS = {
+    "none": "float32",
+    "fp16": "weights in float16, computed in float32",
+    "dynamic": "weights in int8, activations in float32",
+    "int8": "int8, weights and activations",
+}
+"""By `quantize`."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written, and what was seen when it ran.
+
+    Attributes:
+        path: The `.tflite` file.
+        sidecar: What the JSON file beside it says.
+        operators: How many of each of LiteRT's operators.
+        delegation: Which of them XNNPACK runs.
+        check: How far its outputs are from Keras'.
+        layers: Of an int8 file the errors of its layers, in the order of the graph.
+        skipped: Why each file in the calibration folder that could not be used was not.
+    """
+
+    path: Path
+    sidecar: Description
+    operators: Counter[str]
+    delegation: Delegation
+    check: SelfCheck
+    layers: tuple[LayerError, ...]
+    skipped: dict[Path, str]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the `.tflite` file."""
+        return int(self.sidecar["size"])
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """`(1, height, width, channels)`."""
+        return tuple(self.sidecar["input"]["shape"])
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """`(1, classes)` of a classifier."""
+        return tuple(self.sidecar["output"]["shape"])
+
+
+def summary(exported: Export) -> str:
+    """Returns what the command prints."""
+    operators = _counted(exported.operators)
+    rows = {**_facts(exported), "operators": operators, **_findings(exported)}
+    return "\n".join(
+        [
+            f"{exported.path}: {exported.size} bytes",
+            *(f"  {name:12} {text}" for name, text in rows.items()),
+        ]
+    )
+
+
+def to_markdown(exported: Export) -> str:
+    """Returns the report that is written beside the file."""
+    sidecar, stem = exported.sidecar, exported.path.stem
+    made_with = [f"{name} {version}" for name, version in sidecar["versions"].items()]
+    rows = {
+        "size": f"{exported.size:,} bytes",
+        **_facts(exported),
+        **_findings(exported),
+        "SHA-256": f"`{sidecar['sha256']}`",
+        "made with": ", ".join(made_with),
+    }
+    lines = [
+        f"# {exported.path.name}",
+        "",
+        "Written by `keras-fastvit export`, after the file had run. What an app must know of it is "
+        f"in the sidecar, [{stem}.json]({stem}.json).",
+        "",
+        *_table(["", ""], rows.items()),
+        "",
+        "## Operators",
+        "",
+        *_table(
+            ["operator", "count", "in XNNPACK", "outside of it"],
+            (
+                (name, count, exported.delegation.inside[name], exported.delegation.outside[name])
+                for name, count in exported.operators.most_common()
+            ),
+        ),
+    ]
+    if exported.layers:
+        lines += [
+            "",
+            "## Layers",
+            "",
+            "How much of each layer's output is signal, against Keras' on the same images: the "
+            "noise of all layers before it included. The noisiest first; in the order of the "
+            f"graph in [{stem}_layers.csv]({stem}_layers.csv) and in the plot.",
+            "",
+            f"![signal to noise of each layer]({stem}_layers.png)",
+            "",
+            layer_report.to_markdown(exported.layers).rstrip(),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _facts(exported: Export) -> dict[str, str]:
+    sidecar = exported.sidecar
+    image, output = sidecar["input"], sidecar["output"]
+    left_out = f", without {', '.join(sidecar['without'])}" if sidecar["without"] else ""
+    left_to_do = "softmax is left to the app" if output["activation"] == "softmax" else "as it is"
+    return {
+        "model": f"{sidecar['model']}, weights: {sidecar['weights'] or 'not named'}",
+        "precision": PRECISIONS[sidecar["quantize"]],
+        "target": sidecar["target"] + left_out,
+        "input": f"image {_tensor(image)}, RGB, normalised, crop {image['crop_pct']}",
+        "output": f"{_tensor(output)}, {left_to_do}",
+        "labels": str(len(sidecar["labels"])) if sidecar["labels"] else "none",
+    }
+
+
+def _findings(exported: Export) -> dict[str, str]:
+    check, sidecar, outside = exported.check, exported.sidecar, exported.delegation.outside
+    agree = "" if check.agreement is None else f", the same best class for {check.agreement:.1%}"
+    floor = SMALLEST_SQNR_DB.get(sidecar["quantize"])
+    allowed = f"at most {LARGEST_DIFFERENCE:.0e}" if floor is None else f"at least {floor:g} dB"
+    findings = {
+        "XNNPACK": f"runs {'all operators' if not outside else 'all but ' + _counted(outside)}, "
+        f"in {exported.delegation.partitions} partitions",
+        "self-check": f"on {check.images} images {check.sqnr_db:.1f} dB of signal to noise, within "
+        f"{check.max_difference:.1e} of Keras' largest output (allowed: {allowed}){agree}",
+    }
+    if sidecar["calibration"]:
+        images, skipped = sidecar["calibration"]["images"], sidecar["calibration"]["skipped"]
+        findings["calibration"] = f"on {images} images; files skipped: {skipped}"
+    return findings
+
+
+def _tensor(tensor: Description) -> str:
+    text = f"{tuple(tensor['shape'])} {tensor['dtype']}"
+    if tensor["scale"] is None:
+        return text
+    return f"{text}, scale {tensor['scale']:.6g}, zero point {tensor['zero_point']}"
+
+
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.most_common())
+
+
+def _table(heading: list[str], rows: Iterable[tuple[object, ...]]) -> list[str]:
+    return [f"| {' | '.join(map(str, row))} |" for row in (heading, ["---"] * len(heading), *rows)]

@@ -1,0 +1,63 @@
+"""Runs a functional model one operation at a time, and forgets what is no longer needed."""
+
+from collections import Counter
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops, tree
+from numpy.typing import NDArray
+
+from keras_fastvit.graph_rewriting import calls_of
+
+Array = NDArray[Any]
+
+_IMAGES_AT_A_TIME = 25
+
+
+class GraphValues:
+    """The tensors of a model's graph for some images.
+
+    Args:
+        model: With one input.
+        images: Its values, `(images, …)`: any number, even if the model's batch is 1.
+    """
+
+    def __init__(self, model: keras.Model, images: Array) -> None:
+        (image,) = model.inputs
+        self._values = {id(image): images}
+        self._uses = Counter(id(x) for node in calls_of(model) for x in node.input_tensors)
+
+    def knows(self, tensor: Any) -> bool:
+        """Whether a tensor of the graph has a value."""
+        return id(tensor) in self._values
+
+    def value(self, tensor: Any) -> Array:
+        """The value of a tensor of the graph."""
+        return self._values[id(tensor)]
+
+    def compute(self, node: Any) -> Array:
+        """Makes a call, the calls before it having been made; returns its output."""
+        inputs = {id(x): self._values[id(x)] for x in node.input_tensors}
+        count = len(next(iter(inputs.values())))
+        parts = []
+        for start in range(0, count, _IMAGES_AT_A_TIME):
+            part = {
+                key: ops.convert_to_tensor(x[start : start + _IMAGES_AT_A_TIME])
+                for key, x in inputs.items()
+            }
+            args, kwargs = node.arguments.fill_in(part)
+            (output,) = tree.flatten(node.operation(*args, **kwargs))
+            parts.append(ops.convert_to_numpy(output))
+        self.set(node, np.concatenate(parts))
+        return self._values[id(node.outputs[0])]
+
+    def set(self, node: Any, value: Array) -> None:
+        """Puts a value in the place of a call's output."""
+        output = id(node.outputs[0])
+        if output not in self._values:
+            for x in node.input_tensors:
+                self._uses[id(x)] -= 1
+                if not self._uses[id(x)]:
+                    del self._values[id(x)]
+        self._values[output] = value

@@ -1,0 +1,94 @@
+"""The float Keras model that the answers of a `.tflite` file are compared with."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from keras_fastvit import fuse
+from keras_fastvit.pretrained import NamedWeights, find_weights
+
+from .exportable import input_shape, to_logits
+from .model_arguments import load_model
+from .model_files import SUFFIX
+from .sidecar_schema import Description
+
+Array = NDArray[Any]
+
+Forward = Callable[[Array], Array]
+"""Maps normalised images, float32 `(batch, height, width, 3)`, to logits `(batch, classes)`."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A Keras model, as the command line names it.
+
+    Attributes:
+        model: A variant's name or the path of a `.keras` file.
+        weights: All that `weights=` takes; None for a `.keras` file.
+    """
+
+    model: str
+    weights: str | None
+
+
+def named_reference(description: Description | None) -> Reference:
+    """Returns the model that a sidecar names.
+
+    Args:
+        description: What `sidecar.read` or `sidecar.embedded` has returned.
+
+    Raises:
+        ValueError: If there is none, or it does not name a variant and weights of a name:
+            the file that other weights came from may be anywhere by now.
+    """
+    if description is None:
+        raise ValueError(
+            "neither a sidecar nor the file itself names one; --model and --weights do"
+        )
+    model, weights = description["model"], description["weights"]
+    try:
+        named = isinstance(find_weights(weights, model), NamedWeights)
+    except (OSError, ValueError):
+        named = False
+    if not named:
+        raise ValueError(
+            f"its sidecar names model {model!r} and weights {weights!r}, which are not to be had "
+            "by name; --model and --weights say where they are"
+        )
+    return Reference(model, weights)
+
+
+def load_reference(reference: Reference, size: tuple[int, int], classes: int) -> Forward:
+    """Builds a model in inference form, without the softmax at its end.
+
+    Args:
+        reference: Which one.
+        size: Height and width of the images in pixels.
+        classes: How many logits there must be.
+
+    Raises:
+        ImportError: If the weights are a `.pth` or `.pth.tar` file and PyTorch is not installed.
+        OSError: If the weights cannot be read or fetched.
+        ValueError: If the weights are not the model's, or size or classes do not fit it.
+    """
+    own_classes = reference.model.endswith(SUFFIX)
+    model = load_model(
+        argparse.Namespace(
+            model=reference.model,
+            weights=reference.weights,
+            classes=None if own_classes else classes,
+            image_size=size,
+        )
+    )
+    model, _ = to_logits(fuse(model))
+    input_shape(model, size)
+    if model.output_shape[1:] != (classes,):
+        raise ValueError(
+            f"The Keras model must have the file's {classes} classes. "
+            f"Received: '{reference.model}' with outputs {model.output_shape}"
+        )
+    forward: Forward = model.predict_on_batch
+    return forward

@@ -1,0 +1,55 @@
+"""The names of a file's classes."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def read_labels(path: str | os.PathLike[str]) -> list[str]:
+    """Reads a text file with one name a line, in the order of the classes.
+
+    Raises:
+        FileNotFoundError: If there is nothing at `path`.
+        ValueError: If it is no UTF-8 text, or a line before the last name is empty.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"Expected a text file with the name of a class in each line. Received: '{path}', "
+            f"{'a folder' if path.is_dir() else 'where there is nothing'}"
+        )
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"Labels are a text in UTF-8, one name a line. Received: '{path}', where {error}"
+        ) from error
+    names = [line.strip() for line in text.rstrip().splitlines()]
+    if "" in names:
+        raise ValueError(
+            f"Labels are one name a line, without empty lines between them. Received: '{path}', "
+            f"line {names.index('') + 1} of {len(names)} is empty"
+        )
+    return names
+
+
+def check_labels(labels: Sequence[str], output_shape: Sequence[int]) -> None:
+    """Checks that there is a name for each class.
+
+    Args:
+        labels: Names of the classes.
+        output_shape: Shape of the file's output.
+
+    Raises:
+        ValueError: If the output is not `(1, classes)` with as many classes as labels.
+    """
+    if len(output_shape) != 2:
+        raise ValueError(
+            "Labels name the classes of a classifier, whose output is (1, classes). "
+            f"Received: {len(labels)} labels for an output of shape {tuple(output_shape)}"
+        )
+    if len(labels) != output_shape[1]:
+        raise ValueError(
+            "Labels must match the model's classes, one name each. "
+            f"Received: {len(labels)} labels for {output_shape[1]} classes"
+        )

@@ -1,0 +1,43 @@
+"""A user's own model from a `.keras` file, without trusting the file."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import keras
+
+# Its layers are then known to Keras.
+import keras_fastvit  # noqa: F401
+
+SUFFIX = ".keras"
+
+_LONGEST_REASON = 300
+
+
+def read_model_file(path: str | os.PathLike[str]) -> keras.Model:
+    """Loads a model of Keras' and this package's layers, in training or inference form.
+
+    In Keras' safe mode: the file cannot run code, so it has no Lambda layers. Its optimizer and
+    losses are not loaded.
+
+    Raises:
+        FileNotFoundError: If there is nothing at `path`.
+        ValueError: If the file is not a whole `.keras` file, or its model has layers or functions
+            of others.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"Expected a {SUFFIX} file with a model. Received: no '{path}'")
+    try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("a folder" if path.is_dir() else f"{path.stat().st_size} other bytes")
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises whatever its layers' code does
+        # Keras repeats the innermost error at the end of each one around it.
+        _, _, innermost = str(error).rpartition("Exception encountered: ")
+        reason = " ".join(innermost.split()) or type(error).__name__
+        short = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} …"
+        raise ValueError(
+            f"Cannot load a model from '{path}'. Expected a {SUFFIX} file, as `model.save` writes "
+            f"it, of layers of Keras and of keras_fastvit, without Lambda. Received: {short}"
+        ) from error

@@ -1,0 +1,55 @@
+"""How an image file becomes the input of a `.tflite` file, as the file's sidecar says."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_fastvit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, load_image
+
+from .sidecar_schema import Description
+
+Array = NDArray[Any]
+
+CROP_PCT = 0.9
+"""Where there is no sidecar: `load_image`'s default."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is done to an image; by default what `load_image` and `preprocess_input` do.
+
+    Attributes:
+        size: Height and width in pixels.
+        crop_pct: Share of the resized image's short side that the crop keeps.
+        interpolation: `"bicubic"` or `"bilinear"`.
+        mean: Of red, green and blue, on the 0..1 scale.
+        std: Of red, green and blue, on the 0..1 scale.
+    """
+
+    size: tuple[int, int]
+    crop_pct: float = CROP_PCT
+    interpolation: str = "bicubic"
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+    @classmethod
+    def from_sidecar(cls, description: Description, size: tuple[int, int]) -> "Preparation":
+        """Reads what `sidecar.read` has returned of a file whose images are of that size."""
+        image = description["input"]
+        mean, std = tuple(image["mean"]), tuple(image["std"])
+        return cls(size, image["crop_pct"], image["interpolation"], mean, std)
+
+    def __call__(self, path: str | os.PathLike[str]) -> Array:
+        """Returns the normalised image, float32 `(height, width, 3)`.
+
+        Raises:
+            OSError: If the file cannot be read.
+            ValueError: If it is no image.
+        """
+        pixels = load_image(path, self.size, self.crop_pct, self.interpolation)
+        mean, std = np.array(self.mean, "float32"), np.array(self.std, "float32")
+        normalised: Array = (pixels.astype("float32") / 255.0 - mean) / std
+        return normalised

@@ -1,0 +1,233 @@
+"""Static int8: which range every tensor gets, and which weights make the best of it.
+
+    quantize(lowered, calibration) -> the int8 form, its weights on LiteRT's grid; the ranges
+
+The converter then only writes down what was decided here. The cures for int8's noise, none of
+which takes time on the phone:
+
+- channels are scaled to fill their tensor's range (`channel_scales`);
+- ranges are those of the least squared error, for a GELU's input that of what GELU makes of it:
+  GELU does not tell -5 from -9, and a range that ends at -5 has finer steps (`activation_ranges`);
+- layer by layer, in the order of the graph, weights are fitted to give the float layer's outputs
+  from the inputs that int8 has left, and rounded so that errors cancel (`weight_rounding`). Biases
+  take up what is left of the means.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_fastvit.graph_rewriting import calls_of, origin
+
+from .activation_ranges import (
+    UNIT_RANGE,
+    Range,
+    best_range,
+    exact_range,
+    has_unit_range,
+    keeps_range,
+    rounded,
+    symmetric,
+    symmetric_tensors,
+)
+from .channel_scales import FixedScaleError, Scales, apply_scales, channel_scales
+from .graph_values import GraphValues
+from .int8_form import int8_form, is_gelu_gate
+from .layer_inputs import layer_problem
+from .layer_report import LayerError
+from .metrics import sqnr_db
+from .weight_rounding import bias_for, refit, round_kernel
+
+Array = NDArray[Any]
+
+CURES = ("equalise", "ranges", "refit", "rounding")
+"""All that is done for accuracy, by name: what a benchmark can leave out."""
+
+
+RIDGE = 1.0
+"""How near refitted weights stay to the float model's; see `weight_rounding.refit`."""
+
+_EQUALISING_IMAGES = 64
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A model ready to be written as int8.
+
+    Attributes:
+        model: The int8 form, its weights multiples of what LiteRT will take for their scales.
+        ranges: By operation, the range of its output; the input's, by the input layer's name.
+        layers: The error of every layer's output on the calibration images, in the graph's order.
+    """
+
+    model: keras.Model
+    ranges: dict[str, Range]
+    layers: list[LayerError] = field(default_factory=list)
+
+
+def quantize(
+    lowered: keras.Model,
+    calibration: Array,
+    gelu: str = "sigmoid",
+    ranges: Mapping[str, Range] | None = None,
+    without: Collection[str] = (),
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Quantized:
+    """Decides on the ranges and the weights of a lowered model's int8 form.
+
+    Args:
+        lowered: See `lowering`; it is left as it is.
+        calibration: Normalised images, float32 `(images, height, width, channels)`.
+        gelu: `"sigmoid"` or `"operator"`; see `int8_form`.
+        ranges: Ranges that are known, such as those learnt in training, by operation; the others
+            are chosen here. Operations are scaled only where no range is given.
+        without: Which of `CURES` to leave out.
+        progress: Called with the number of operations that are done, and of all.
+    """
+    given = dict(ranges or {})
+    model, scales = _scaled(lowered, calibration, gelu, "equalise" in without or bool(given))
+    return _LayerByLayer(lowered, model, scales, given, without).run(calibration, progress)
+
+
+def _scaled(
+    lowered: keras.Model, calibration: Array, gelu: str, only_gelu: bool
+) -> tuple[keras.Model, Scales]:
+    """Returns the int8 form, its channels scaled, and the factors."""
+    model = int8_form(lowered, gelu)
+    largest = {} if only_gelu else _largest_values(lowered, calibration[:_EQUALISING_IMAGES])
+    own = {node.operation.name for node in calls_of(model)}
+    try:
+        scales = channel_scales(model, {name: x for name, x in largest.items() if name in own})
+    except FixedScaleError:
+        return _scaled(lowered, calibration, "operator", only_gelu)
+    apply_scales(model, scales)
+    return model, scales
+
+
+def _largest_values(model: keras.Model, images: Array) -> dict[str, Array]:
+    values = GraphValues(model, images)
+    return {
+        name: np.abs(x).max(tuple(range(x.ndim - 1))) for name, x in _each_output(model, values)
+    }
+
+
+def _each_output(model: keras.Model, values: GraphValues) -> Iterator[tuple[str, Array]]:
+    for node in calls_of(model):
+        yield node.operation.name, values.compute(node)
+
+
+class _LayerByLayer:
+    """Walks the float model and its int8 form side by side."""
+
+    def __init__(
+        self,
+        lowered: keras.Model,
+        model: keras.Model,
+        scales: Scales,
+        given: Mapping[str, Range],
+        without: Collection[str],
+    ) -> None:
+        self._lowered, self._model, self._scales = lowered, model, scales
+        self._given, self._without = given, without
+        self._symmetric = symmetric_tensors(model)
+        self._gates = {
+            origin(node.input_tensors[0])[0].name
+            for node in calls_of(model)
+            if is_gelu_gate(node.operation)
+        }
+        self._readers: dict[int, list[Any]] = defaultdict(list)
+        for node in calls_of(model):
+            for x in node.input_tensors:
+                self._readers[id(x)].append(node)
+        self._ranges: dict[str, Range] = {}
+
+    def run(self, images: Array, progress: Callable[[int, int], None]) -> Quantized:
+        (image,) = self._model.inputs
+        name = origin(image)[0].name
+        self._ranges[name] = self._range(name, images, lambda x: x)
+        wanted = GraphValues(self._lowered, images)
+        received = GraphValues(self._model, rounded(images, self._ranges[name]))
+        # What the float model gives, in the int8 form's scales, for operations that it has not.
+        rest = GraphValues(self._model, images)
+        in_lowered = {node.operation.name: node for node in calls_of(self._lowered)}
+
+        report = []
+        nodes = list(calls_of(self._model))
+        for done, node in enumerate(nodes):
+            operation, name = node.operation, node.operation.name
+            if name in in_lowered:
+                reference = wanted.compute(in_lowered[name]) * self._scales[name]
+                reference = reference.astype("float32")
+                rest.set(node, reference)
+            else:
+                reference = rest.compute(node)
+            self._ranges[name] = self._range_of(node, reference)
+            if hasattr(operation, "kernel") and node is operation._inbound_nodes[0]:
+                wish = reference + self._error_beside(node, rest, received)
+                self._round_weights(operation, received.value(node.input_tensors[0]), wish)
+            result = rounded(received.compute(node), self._ranges[name])
+            received.set(node, result)
+            # What was cut off because GELU does not tell it apart is no error.
+            use = self._use(name)
+            error = sqnr_db(use(reference), use(result))
+            report.append(LayerError(name, type(operation).__name__, error))
+            progress(done + 1, len(nodes))
+        return Quantized(self._model, self._ranges, report)
+
+    def _range_of(self, node: Any, values: Array) -> Range:
+        name = node.operation.name
+        if has_unit_range(node.operation):
+            return UNIT_RANGE
+        if keeps_range(node.operation):
+            return self._ranges[origin(node.input_tensors[0])[0].name]
+        return self._range(name, values, self._use(name))
+
+    def _use(self, name: str) -> Callable[[Array], Array]:
+        """What the output of this operation goes through before anything else sees it."""
+        return _silu if name in self._gates else lambda x: x
+
+    def _range(self, name: str, values: Array, function: Callable[[Array], Array]) -> Range:
+        if name in self._given:
+            return exact_range(self._given[name])
+        if "ranges" in self._without:
+            limits = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+        else:
+            limits = best_range(values, function)
+        return exact_range(symmetric(limits) if name in self._symmetric else limits)
+
+    def _error_beside(self, node: Any, wanted: GraphValues, received: GraphValues) -> Array | float:
+        """What the tensor lacks that this call's output is added to, if it is already known.
+
+        A convolution at the end of a residual branch, or the last part of a large kernel, can so
+        make up for the rounding errors of the other summand, as far as its inputs tell of them.
+        """
+        output = node.outputs[0]
+        if "refit" in self._without or len(self._readers[id(output)]) != 1:
+            return 0.0
+        (reader,) = self._readers[id(output)]
+        others = [x for x in reader.input_tensors if x is not output]
+        if not isinstance(reader.operation, keras.layers.Add) or len(others) != 1:
+            return 0.0
+        if not received.knows(others[0]):
+            return 0.0
+        return wanted.value(others[0]) - received.value(others[0])
+
+    def _round_weights(self, layer: Any, inputs: Array, outputs: Array) -> None:
+        problem = layer_problem(layer, inputs, outputs)
+        kernel = problem.kernel
+        if "refit" not in self._without:
+            kernel = refit(problem.inputs, problem.outputs, kernel, RIDGE)
+        if "rounding" not in self._without:
+            kernel = round_kernel(problem.inputs, kernel)
+        bias = bias_for(problem.inputs, problem.outputs, kernel)
+        keep_bias = "refit" in self._without or not layer.use_bias
+        problem.assign(layer, kernel, None if keep_bias else bias)
+
+
+def _silu(x: Array) -> Array:
+    return x / (1 + np.exp(-x))

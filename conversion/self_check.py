@@ -1,0 +1,185 @@
+"""What a written file must show before it is reported: operators, delegate, outputs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .delegation import Delegation
+from .metrics import agreement, sqnr_db
+
+Array = NDArray[Any]
+
+LARGEST_DIFFERENCE = 1e-5
+"""Of a float32 file's outputs from Keras', over the largest output."""
+
+SMALLEST_SQNR_DB = {"fp16": 55.0, "dynamic": 15.0, "int8": 12.0}
+"""Of a file's outputs against Keras', in decibels.
+
+fp16 rounds weights to 11 bits and nothing else. Of 8 bits the bounds tell broken files from honest
+ones, not good from bad, which is the report's to show. Plain int8 files of T8, SA12 and a small
+model, trained or random, had 21 to 29 dB, weights in int8 alone 28 to 30; a trained T8 with one
+convolution's scales doubled, channels shifted or bias lost had 1 to 11, with red and blue swapped 7
+(where it had more, it had as much as the honest one, and its answers).
+"""
+
+IMAGES = 32
+"""How many of the calibration images the outputs are compared on."""
+
+NOISE_IMAGES = 3
+"""How many where there are none."""
+
+DELEGATED = {
+    *("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "SOFTMAX"),
+    *("ADD", "SUB", "MUL", "MEAN", "AVERAGE_POOL_2D", "MAX_POOL_2D", "GELU", "LOGISTIC", "TANH"),
+    *("CONCATENATION", "PAD", "RESHAPE", "SLICE", "STRIDED_SLICE", "TRANSPOSE"),
+}
+"""What XNNPACK has kernels for, and a FastViT or its head may consist of."""
+
+LEFT_OVER: dict[str, set[str]] = {
+    "none": set(),
+    "fp16": set(),
+    # Weights of 8 bits and activations of 32 do not go together in its depthwise convolutions.
+    "dynamic": {"DEPTHWISE_CONV_2D"},
+    # It has neither in int8. Of a FastViT only the attention uses them.
+    "int8": {"BATCH_MATMUL", "SOFTMAX"},
+}
+"""By precision: those of `DELEGATED` that XNNPACK leaves to the interpreter all the same."""
+
+
+@dataclass(frozen=True)
+class SelfCheck:
+    """How far a file's outputs are from Keras'.
+
+    Attributes:
+        images: Number of images.
+        max_difference: `max|file - Keras| / max|Keras|`.
+        sqnr_db: Signal-to-quantisation-noise ratio of all outputs, in decibels; infinite if equal.
+        agreement: Share of the images with the same best class, 0..1; None if the output is not
+            that of a classifier.
+    """
+
+    images: int
+    max_difference: float
+    sqnr_db: float
+    agreement: float | None
+
+
+def check_images(shape: tuple[int, int, int, int], calibration: Array | None) -> Array:
+    """Returns the images to compare on: some of the calibration's, or noise.
+
+    Noise is in the range of normalised photographs, coarse and fine, as pooling hides the fine.
+
+    Args:
+        shape: Of the file's input.
+        calibration: float32 `(images, height, width, channels)`, or None.
+    """
+    if calibration is not None:
+        count = min(IMAGES, len(calibration))
+        return calibration[np.linspace(0, len(calibration) - 1, count).round().astype(int)]
+    _, height, width, channels = shape
+    rng = np.random.default_rng(0)
+    fine = rng.uniform(-1, 1, (NOISE_IMAGES, height, width, channels))
+    coarse = rng.uniform(-1, 1, (NOISE_IMAGES, -(-height // 16), -(-width // 16), channels))
+    coarse = coarse.repeat(16, axis=1).repeat(16, axis=2)[:, :height, :width]
+    return (fine + coarse).astype("float32")
+
+
+def check_finite(outputs: Array, name: str) -> None:
+    """Checks a model's outputs.
+
+    Raises:
+        ValueError: If there is NaN or infinity in them.
+    """
+    if not np.isfinite(outputs).all():
+        raise ValueError(
+            f"The outputs of model '{name}' must be finite. Received: "
+            f"{np.count_nonzero(~np.isfinite(outputs))} NaN or infinite values for "
+            f"{len(outputs)} images"
+        )
+
+
+def check_built_in(operators: Iterable[str]) -> None:
+    """Checks the operators' names, as given by `litert.operators`.
+
+    Raises:
+        ValueError: If one is not built into LiteRT, such as TensorFlow's own.
+    """
+    if foreign := sorted(name for name in operators if not name.isupper()):
+        raise ValueError(
+            "The file must hold operators that are built into LiteRT only. "
+            f"Received: {', '.join(foreign)}"
+        )
+
+
+def check_delegation(delegation: Delegation, quantize: str, gelu_operator: bool) -> None:
+    """Checks that the delegate takes what it should: a slow file is a fault too.
+
+    Operators that XNNPACK has no kernel for at all, in a user's part of the model, may stay.
+
+    Args:
+        delegation: Of the file.
+        quantize: Its precision.
+        gelu_operator: Whether GELU, for which XNNPACK has no int8 kernel, is wanted in an int8
+            file as one operator all the same.
+
+    Raises:
+        ArithmeticError: If it leaves out an operator that it should take.
+    """
+    allowed = LEFT_OVER[quantize] | ({"GELU"} if quantize == "int8" and gelu_operator else set())
+    wrong = {
+        name: count
+        for name, count in delegation.outside.items()
+        if name in DELEGATED and name not in allowed
+    }
+    if wrong:
+        raise ArithmeticError(
+            "The file would be slow, and was not kept: XNNPACK, which runs it on a CPU, must take "
+            f"all its operators{f' but {_listed(allowed)}' if allowed else ''}. Received: "
+            f"{_listed(f'{count} {name}' for name, count in wrong.items())} outside of it"
+        )
+
+
+def compare(received: Array, expected: Array, quantize: str) -> SelfCheck:
+    """Compares a file's outputs with Keras'.
+
+    Args:
+        received: float32 `(images, ...)` of the file.
+        expected: The same of Keras, finite.
+        quantize: The file's precision.
+
+    Raises:
+        ArithmeticError: If they are further apart than `LARGEST_DIFFERENCE` or
+            `SMALLEST_SQNR_DB` allows.
+    """
+    largest = float(np.max(np.abs(expected)))
+    difference = float(np.max(np.abs(received - expected))) / (largest or 1.0)
+    ratio = sqnr_db(expected, received)
+    # Written so that NaN is refused.
+    if quantize == "none":
+        if not difference <= LARGEST_DIFFERENCE:
+            raise ArithmeticError(
+                "The file does not compute what the model does, and was not kept. Expected "
+                f"outputs within {LARGEST_DIFFERENCE:.0e} of the largest of Keras', "
+                f"{largest:.3g}. Received: a difference of {difference:.1e} of it"
+            )
+    elif not ratio >= SMALLEST_SQNR_DB[quantize]:
+        raise ArithmeticError(
+            "The file does not compute what the model does, and was not kept. Expected outputs "
+            f"with at least {SMALLEST_SQNR_DB[quantize]:g} dB of signal to {quantize}'s noise. "
+            f"Received: {ratio:.1f} dB, a largest difference of {difference:.1%} of Keras' "
+            f"largest output, {largest:.3g}"
+        )
+    classifier = expected.ndim == 2
+    return SelfCheck(
+        images=len(expected),
+        max_difference=difference,
+        sqnr_db=ratio,
+        agreement=agreement(expected, received) if classifier else None,
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

@@ -1,0 +1,138 @@
+"""What lowering starts from: a flat graph, for one image of one size, every operation named."""
+
+import re
+from typing import Any
+
+import keras
+from keras import layers, tree
+from keras.src.models.functional import Functional
+
+from keras_fastvit.graph_rewriting import GraphRewriter, graph_of, origin
+from keras_fastvit.layers import Dropout, FastViTLayer
+
+_INERT = (
+    layers.Dropout,
+    layers.SpatialDropout2D,
+    layers.AlphaDropout,
+    layers.GaussianDropout,
+    layers.GaussianNoise,
+)
+"""Layers that do nothing in inference."""
+
+
+def static_graph(
+    model: keras.Model, image_size: int | tuple[int, int] | None = None
+) -> keras.Model:
+    """Returns a model on an input `(1, height, width, channels)`, without nested models.
+
+    Functions of `keras.ops`, whose names Keras numbers from the start of the process, are named
+    after the operation that their last operand comes from: `stage_0_block_0_mlp_fc2_add`.
+
+    Args:
+        model: A functional or Sequential model in inference form, with one image as its input.
+        image_size: Side in pixels or `(height, width)`, for a model whose sides are None.
+
+    Raises:
+        ValueError: If the model has training forms, layers for channels first, more than one
+            input, or no size that fits `image_size`.
+    """
+    flat = _StaticGraph(static_shape(model, image_size)).rewrite(model)
+    _name_functions(flat)
+    return flat
+
+
+def static_shape(
+    model: keras.Model, image_size: int | tuple[int, int] | None = None
+) -> tuple[int, int, int, int]:
+    """Returns the input's `(1, height, width, channels)`; see `static_graph`."""
+    graph = graph_of(model)
+    _check_layers(model)
+    received = [tuple(x.shape) for x in graph.inputs]
+    if len(received) != 1 or len(received[0]) != 4 or received[0][3] is None:
+        raise ValueError(
+            "Only a model of one image `(batch, height, width, channels)` can be lowered. "
+            f"Received: model '{model.name}' with inputs of shapes {received}"
+        )
+    batch, *own_sides, channels = received[0]
+    sides = own_sides if image_size is None else _sides(image_size)
+    fits = all(own in (None, side) for own, side in zip(own_sides, sides, strict=True))
+    if None in sides or not fits or batch not in (None, 1):
+        raise ValueError(
+            "A model is lowered for one image of one size: its own, or `image_size` where its "
+            f"sides are None. Received: image_size={image_size}, model '{model.name}' with an "
+            f"input of shape {received[0]}"
+        )
+    return 1, *sides, channels
+
+
+def _sides(image_size: int | tuple[int, int]) -> tuple[int, int]:
+    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise ValueError(
+            "`image_size` must be a side in pixels or (height, width). "
+            f"Received: image_size={image_size}"
+        )
+    return sides
+
+
+def _check_layers(model: keras.Model) -> None:
+    for layer in model._flatten_layers():
+        if isinstance(layer, (FastViTLayer, Dropout)):
+            raise ValueError(
+                "Only an inference form can be lowered: `keras_fastvit.fuse(model)` gives it. "
+                f"Received: layer '{layer.path}' of type {type(layer).__name__}"
+            )
+        if getattr(layer, "data_format", None) == "channels_first" or _moves_channels(layer):
+            raise ValueError(
+                "A phone's images have their channels last, and so must the model's layers. Build "
+                "it with data_format='channels_last'; its weights are the same. Received: "
+                f"layer '{layer.name}', which is for channels first"
+            )
+
+
+def _moves_channels(layer: keras.Layer) -> bool:
+    # On TensorFlow a FastViT for channels first begins by moving them to the end.
+    if not isinstance(layer, layers.Permute) or layer.dims != (2, 3, 1):
+        return False
+    return any(
+        isinstance(origin(x)[0], layers.InputLayer)
+        for node in layer._inbound_nodes
+        for x in node.input_tensors
+    )
+
+
+class _StaticGraph(GraphRewriter):
+    def __init__(self, shape: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        self._shape = shape
+
+    def input(self, x: Any) -> Any:
+        return keras.Input(batch_shape=self._shape, dtype=x.dtype, name=x.name)
+
+    def call(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if isinstance(operation, (Functional, keras.Sequential)):
+            graph = graph_of(operation)
+            inputs = filter(keras.backend.is_keras_tensor, tree.flatten((args, kwargs)))
+            twins = {id(x): y for x, y in zip(graph.inputs, inputs, strict=True)}
+            self.walk(graph, twins)
+            return tree.map_structure(lambda x: twins[id(x)], graph.output)
+        if isinstance(operation, _INERT):
+            return args[0]
+        return super().call(operation, args, kwargs)
+
+
+def _name_functions(model: keras.Model) -> None:
+    taken = {operation.name for operation in model.operations}
+    for operation in model.operations:
+        kind = type(operation).__name__.lower()
+        named = re.sub(r"_\d+$", "", operation.name).replace("_", "") != kind
+        if named or isinstance(operation, keras.Layer):
+            continue
+        source = origin(operation._inbound_nodes[0].input_tensors[-1])[0].name
+        stem = name = f"{source}_{kind}"
+        number = 1
+        while name in taken:
+            number += 1
+            name = f"{stem}_{number}"
+        operation.name = name
+        taken.add(name)

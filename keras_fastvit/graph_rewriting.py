@@ -1,0 +1,182 @@
+"""Rebuilds a functional model's graph, call by call: what `fuse` and the lowering share."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import tree
+from keras.src.models.functional import Functional
+
+
+class GraphRewriter:
+    """Copies a graph; subclasses say which calls become something else.
+
+    One instance a rewriting, so that what is shared in a graph (a layer or a nested model that is
+    called twice) stays shared. Copies have the weights and the names of their originals; what a
+    subclass makes is renamed where its name is taken, which Keras refuses in one graph.
+    """
+
+    def __init__(self) -> None:
+        self._forms: dict[tuple[Any, ...], Any] = {}
+        self._kept_names: dict[int, Any] = {}
+
+    def rewrite(self, model: keras.Model) -> keras.Model:
+        """Returns a functional or Sequential model, rewritten; the model is left as it is.
+
+        Raises:
+            ValueError: If the model is of another kind, or has not been built.
+        """
+        return self.rebuild(graph_of(model), model.name)[0]
+
+    def rebuild(
+        self, graph: Functional, name: str, further: Iterable[Any] = ()
+    ) -> tuple[keras.Model, dict[int, Any]]:
+        """Rebuilds a graph on inputs of its own.
+
+        Args:
+            graph: What to rebuild.
+            name: Of the result.
+            further: Tensors to rebuild too, which need not lie on the way to the outputs.
+
+        Returns:
+            The new model, and what has taken the place of each tensor, by the tensor's identity.
+        """
+        twins = {id(x): self.input(x) for x in graph.inputs}
+        outputs = [*graph.outputs, *further]
+        self.walk(keras.Model(graph.inputs, outputs), twins)
+        twins |= {id(x): self.output(twins[id(x)]) for x in outputs}
+        self._make_names_unique([twins[id(x)] for x in outputs])
+        inputs, outputs = tree.map_structure(lambda x: twins[id(x)], (graph.input, graph.output))
+        return keras.Model(inputs, outputs, name=name), twins
+
+    def walk(self, graph: Functional, twins: dict[int, Any]) -> None:
+        """Makes a graph's calls anew; `twins` has its inputs, the results are added to it."""
+        for node in calls_of(graph):
+            args, kwargs = node.arguments.fill_in(twins)
+            outputs = tree.flatten(self.call(node.operation, args, kwargs))
+            for old, new in zip(node.outputs, outputs, strict=True):
+                twins[id(old)] = new
+
+    def input(self, x: Any) -> Any:
+        """Returns the input that takes the place of one."""
+        return self.keep_name(copy_of(origin(x)[0])).output
+
+    def output(self, x: Any) -> Any:
+        """Returns what the new model gives where it has computed `x` for an output."""
+        return x
+
+    def call(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Returns what takes the place of `operation(*args, **kwargs)`: here a copy's outputs."""
+        copy = self.form(lambda: self.keep_name(copy_of(operation)), operation)
+        outputs = copy(*args, **kwargs)
+        if isinstance(operation, keras.Layer):
+            _copy_state(operation, copy)
+        return outputs
+
+    def form(self, make: Callable[[], Any], *key: Any) -> Any:
+        """Returns what was made for this key (an operation, mostly); makes it the first time."""
+        if key not in self._forms:
+            self._forms[key] = make()
+        return self._forms[key]
+
+    def keep_name(self, operation: Any) -> Any:
+        """Returns the operation, which will not be renamed."""
+        self._kept_names[id(operation)] = operation
+        return operation
+
+    def _make_names_unique(self, outputs: list[Any]) -> None:
+        # Copies keep the user's names. These can be Keras' automatic ones, which start anew in
+        # each process: a model that was loaded may hold an `add_1` as old as the one made here.
+        operations = {id(operation): operation for operation in _operations(outputs)}
+        taken = {x.name for key, x in operations.items() if key in self._kept_names}
+        for key, operation in operations.items():
+            if key not in self._kept_names:
+                name, number = operation.name, 0
+                while operation.name in taken:
+                    number += 1
+                    operation.name = f"{name}_{number}"
+                taken.add(operation.name)
+
+
+def graph_of(model: Any) -> Functional:
+    """Returns the graph of a functional or Sequential model.
+
+    Raises:
+        ValueError: If the model is of another kind, or has not been built.
+    """
+    if isinstance(model, keras.Sequential):
+        if not model.built:
+            raise ValueError(
+                "A Sequential model must be built before it is rewritten. Give it a "
+                "`keras.Input`, or call it on data once. "
+                f"Received: model '{model.name}', not built"
+            )
+        (inputs,), outputs = model.inputs, model.outputs
+        return keras.Model(inputs, outputs[0] if len(outputs) == 1 else outputs)
+    if not isinstance(model, Functional) or type(model).call is not Functional.call:
+        raise ValueError(
+            "Only functional and Sequential models can be rewritten: another model has no graph "
+            "to rewrite. Take the functional models inside it one by one. "
+            f"Received: {getattr(model, 'name', model)!r} of type {type(model).__name__}"
+        )
+    return model
+
+
+def origin(x: Any) -> tuple[Any, Any]:
+    """The operation that made a `KerasTensor`, and the call of it that did."""
+    operation, node_index, _ = x._keras_history
+    return operation, operation._inbound_nodes[node_index]
+
+
+def named(x: Any, name: str) -> Any:
+    """Names the operation that made a `KerasTensor`; returns the tensor.
+
+    For functions of `keras.ops`, which take no name.
+    """
+    origin(x)[0].name = name
+    return x
+
+
+def copy_of(operation: Any) -> Any:
+    """Returns an operation like this one, a layer without its weights."""
+    if isinstance(operation, keras.layers.Lambda):
+        # A function need not survive serialisation: the copy calls the same one.
+        return keras.layers.Lambda(
+            operation.function,
+            output_shape=operation._output_shape,
+            mask=operation.mask,
+            arguments=operation.arguments,
+            **keras.Layer.get_config(operation),
+        )
+    return type(operation).from_config(operation.get_config())
+
+
+def _copy_state(layer: keras.Layer, copy: keras.Layer) -> None:
+    # By each layer's own protocol, as what a layer computes from its weights (the mean of a
+    # `Normalization`) must follow them.
+    pairs = zip(layer._flatten_layers(), copy._flatten_layers(), strict=True)
+    for old, new in pairs:
+        state: dict[str, Any] = {}
+        old.save_own_variables(state)
+        # Through NumPy: JAX's arrays would be shared, and `fit` of one model frees the other's.
+        new.load_own_variables({name: np.array(x) for name, x in state.items()})
+
+
+def calls_of(graph: Functional) -> Iterator[Any]:
+    """The calls in the graph, inputs left out, each after those that it depends on."""
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        for node in graph._nodes_by_depth[depth]:
+            if not node.is_input:
+                yield node
+
+
+def _operations(outputs: list[Any]) -> Iterator[Any]:
+    """What computes the tensors, from the last operation to the first, some more than once."""
+    seen, waiting = set(), list(outputs)
+    while waiting:
+        operation, node = origin(waiting.pop())
+        if id(node) not in seen:
+            seen.add(id(node))
+            waiting += node.input_tensors
+            yield operation

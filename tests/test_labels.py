@@ -1,0 +1,43 @@
+"""A text file with the names of classes."""
+
+import pytest
+
+from conversion.labels import check_labels, read_labels
+
+pytestmark = pytest.mark.single_backend
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["cat\nKönig\nred fox", "cat\r\nKönig \r\nred fox\r\n", "\ufeffcat\nKönig\nred fox\n\n"],
+)
+def test_one_name_a_line(tmp_path, content):
+    (tmp_path / "names.txt").write_bytes(content.encode())
+    assert read_labels(tmp_path / "names.txt") == ["cat", "König", "red fox"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"cat\n\nfox\n", "line 2 of 3 is empty"), (b"K\xf6nig\n", "UTF-8.*invalid start byte")],
+)
+def test_no_labels(tmp_path, content, message):
+    (tmp_path / "names.txt").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_labels(tmp_path / "names.txt")
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        read_labels(tmp_path / "no.txt")
+    with pytest.raises(FileNotFoundError, match="a folder"):
+        read_labels(tmp_path)
+
+
+def test_one_for_each_class():
+    check_labels(["cat", "dog"], (1, 2))
+    with pytest.raises(ValueError, match="Received: 2 labels for 3 classes"):
+        check_labels(["cat", "dog"], (1, 3))
+    with pytest.raises(
+        ValueError, match=r"Received: 2 labels for an output of shape \(1, 2, 2, 2\)"
+    ):
+        check_labels(["cat", "dog"], (1, 2, 2, 2))

@@ -1,0 +1,55 @@
+"""Accuracy, agreement and signal-to-noise ratio of a classifier's outputs."""
+
+import numpy as np
+import pytest
+
+from conversion.metrics import agreement, sqnr_db, top_k_accuracy
+
+pytestmark = pytest.mark.single_backend
+
+
+class TestTopK:
+    def test_counts_as_sorting_does(self):
+        rng = np.random.default_rng(0)
+        scores, labels = rng.normal(size=(50, 7)).astype("float32"), rng.integers(0, 7, 50)
+        for k in range(1, 8):
+            best = np.argsort(-scores, axis=1)[:, :k]
+            expected = np.mean([label in row for label, row in zip(labels, best, strict=True)])
+            assert top_k_accuracy(scores, labels, k) == expected
+        assert top_k_accuracy(scores, labels, 7) == 1
+
+    def test_equal_scores_rank_by_class(self):
+        scores = np.zeros((3, 3), "int8")
+        labels = np.array([0, 1, 2])
+        assert [top_k_accuracy(scores, labels, k) for k in (1, 2, 3)] == [1 / 3, 2 / 3, 1]
+        assert top_k_accuracy(scores, labels) == np.mean(scores.argmax(axis=1) == labels)
+
+    def test_nan_is_wrong(self):
+        scores = np.array([[np.nan, 1.0], [np.nan, 1.0]])
+        assert top_k_accuracy(scores, np.array([0, 0]), 2) == 0
+        assert top_k_accuracy(scores, np.array([1, 1]), 1) == 0
+
+
+def test_agreement_is_of_the_best_classes():
+    reference = np.array([[0.1, 0.9], [0.8, 0.2], [0.4, 0.6], [0.3, 0.7]])
+    received = np.array([[10, 90], [51, 49], [60, 40], [0, 1]])
+    assert agreement(reference, received) == 0.75
+
+
+class TestSqnr:
+    def test_is_the_ratio_of_energies(self):
+        rng = np.random.default_rng(0)
+        reference = rng.normal(size=(100, 10)).astype("float32")
+        noise = rng.normal(size=(100, 10)).astype("float32")
+        expected = 10 * np.log10((reference**2).sum() / (0.01**2 * (noise**2).sum()))
+        assert sqnr_db(reference, reference + 0.01 * noise) == pytest.approx(expected, abs=1e-3)
+        # Of all values together: not a mean of each image's.
+        assert sqnr_db(np.array([[10.0], [1.0]]), np.array([[10.0], [2.0]])) == pytest.approx(
+            20.04, abs=0.01
+        )
+
+    def test_extremes(self):
+        values = np.ones((2, 2), "float32")
+        assert sqnr_db(values, values) == np.inf
+        assert sqnr_db(0 * values, values) == -np.inf
+        assert np.isnan(sqnr_db(values, np.nan * values))
