@@ -21,10 +21,14 @@ Range = tuple[float, float]
 UNIT_RANGE: Range = (0.0, 255 / 256)
 """Of a sigmoid's and a softmax's outputs: the only one that LiteRT takes."""
 
+TANH_RANGE: Range = (-1.0, 127 / 128)
+"""Of a tanh's outputs, the same."""
+
 _BINS = 4096
 _SHRINKAGES = np.concatenate([[1.0], np.linspace(0.98, 0.1, 45)])
 
 _REARRANGING = (
+    layers.AveragePooling2D,
     layers.Cropping2D,
     layers.Flatten,
     layers.MaxPooling2D,
@@ -96,11 +100,14 @@ def keeps_range(operation: Any) -> bool:
     return isinstance(operation, _REARRANGING)
 
 
-def has_unit_range(operation: Any) -> bool:
-    """Whether LiteRT takes no other range than `UNIT_RANGE` for the operation's output."""
+def fixed_range(operation: Any) -> Range | None:
+    """Returns the only range that LiteRT takes for the operation's output, if it is that strict."""
+    function = type(operation).__name__
     if isinstance(operation, layers.Activation):
-        return operation.activation in (keras.activations.sigmoid, keras.activations.softmax)
-    return type(operation).__name__ in ("Softmax", "Sigmoid")
+        function = operation.activation.__name__
+    if function.lower() == "tanh":
+        return TANH_RANGE
+    return UNIT_RANGE if function.lower() in ("sigmoid", "softmax") else None
 
 
 def symmetric_tensors(model: keras.Model) -> Collection[str]:

@@ -38,7 +38,7 @@ _PASSING = (
 )
 """Layers whose output's channels have the factors of their inputs' channels."""
 
-_WEIGHTED = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
+WEIGHTED = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
 
 
 def channel_scales(model: keras.Model, largest: Mapping[str, Array]) -> Scales:
@@ -62,17 +62,17 @@ def apply_scales(model: keras.Model, scales: Scales) -> None:
     """Multiplies and divides the weights of an int8 form's layers by the factors."""
     for node in calls_of(model):
         layer = node.operation
-        if isinstance(layer, _WEIGHTED):
+        if isinstance(layer, WEIGHTED):
             before = scales[origin(node.input_tensors[0])[0].name]
             after = scales[layer.name]
             kernel, *bias = layer.get_weights()
-            factors = after.reshape(kernel.shape[2:]) if _is_depthwise(layer) else after
-            kernel = kernel / before[:, None] * factors
-            layer.set_weights([kernel, *(b * after for b in bias)])
-
-
-def _is_depthwise(layer: Any) -> bool:
-    return isinstance(layer, layers.DepthwiseConv2D)
+            if isinstance(layer, layers.DepthwiseConv2D):
+                factors = after.reshape(kernel.shape[2:]) / before[:, None]
+            else:
+                groups = getattr(layer, "groups", 1)
+                read = before.reshape(groups, -1).repeat(len(after) // groups, axis=0)
+                factors = after / read.T
+            layer.set_weights([kernel * factors, *(b * after for b in bias)])
 
 
 class FixedScaleError(Exception):
@@ -84,7 +84,8 @@ class _Channels:
 
     def __init__(self, model: keras.Model) -> None:
         outputs = [*model.inputs, *(node.outputs[0] for node in calls_of(model))]
-        ends = np.cumsum([0, *(x.shape[-1] for x in outputs)])
+        # An `EinsumDense` may not know how many channels it has; they all get the factor 1.
+        ends = np.cumsum([0, *(x.shape[-1] or 1 for x in outputs)])
         self._own = {
             origin(x)[0].name: np.arange(start, end)
             for x, start, end in zip(outputs, ends, ends[1:], strict=False)
@@ -97,9 +98,11 @@ class _Channels:
     def constrain(self, node: Any) -> None:
         """Adds what a call demands of the factors of its inputs and its output."""
         operation, inputs, output = node.operation, node.input_tensors, node.outputs[0]
-        if isinstance(operation, _WEIGHTED):
+        if isinstance(operation, WEIGHTED):
             if len(operation._inbound_nodes) > 1:  # one kernel for several pairs of factors
                 self._give_all(inputs, output)
+            elif operation.activation not in (keras.activations.linear, keras.activations.relu):
+                self._give(output, 1.0)
         elif isinstance(operation, layers.Concatenate) and operation.axis in (-1, 3):
             self._equal.append((np.concatenate([self._of(x) for x in inputs]), self._of(output)))
         elif isinstance(operation, _PASSING) or (
@@ -111,7 +114,7 @@ class _Channels:
         elif is_gelu_gate(operation):
             self._give(inputs[0], GELU_SLOPE)
             self._give(output, 1.0)
-        elif isinstance(operation, layers.Multiply):
+        elif isinstance(operation, layers.Multiply) and len(inputs) == 2:
             gate = next((x for x in inputs if is_gelu_gate(origin(x)[0])), None)
             if gate is not None:
                 self._give(output, GELU_SLOPE)
@@ -127,7 +130,9 @@ class _Channels:
 
     def scales(self, largest: Mapping[str, Array]) -> Scales:
         group = self._groups()
-        factors = np.full(group.size, LARGEST)
+        factors = np.ones(group.size)
+        for name in largest:
+            factors[group[self._own[name]]] = LARGEST
         for name, values in largest.items():
             room = values.max() / np.maximum(values, 1e-9)
             np.minimum.at(factors, group[self._own[name]], np.maximum(room, 1.0))

@@ -46,6 +46,7 @@ def convert(
     quantize: str = "none",
     calibration: Array | None = None,
     gelu: str = "sigmoid",
+    float_softmax: bool = True,
     without_cures: Collection[str] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Conversion:
@@ -57,6 +58,7 @@ def convert(
         quantize: One of `PRECISIONS`.
         calibration: float32 `(images, height, width, channels)`: what int8 is calibrated on.
         gelu: One of `GELUS`: what int8 computes GELU with.
+        float_softmax: Whether an int8 file computes a softmax in float32; see `float_softmax`.
         without_cures: Which of `quantization.CURES` to leave out.
         progress: Called with the number of operations that are quantised, and of all.
 
@@ -69,7 +71,12 @@ def convert(
         np.save(folder / "images.npy", images)
         if calibration is not None:
             np.save(folder / "calibration.npy", calibration)
-        request = {"quantize": quantize, "gelu": gelu, "without": sorted(without_cures)}
+        request = {
+            "quantize": quantize,
+            "gelu": gelu,
+            "float_softmax": float_softmax,
+            "without": sorted(without_cures),
+        }
         (folder / "request.json").write_text(json.dumps(request))
         _run_child(folder, lowered.name, progress)
         errors = folder / "layers.json"

@@ -50,6 +50,9 @@ Array = NDArray[Any]
 DEFAULT_GELUS = {"cpu": "sigmoid", "gpu": "sigmoid", "npu": "operator"}
 """By target: what int8 computes GELU with. XNNPACK has no int8 kernel for the operator."""
 
+FLOAT_SOFTMAX = ("cpu",)
+"""Targets for which int8 computes softmax in float32: XNNPACK has no int8 kernel for it either."""
+
 
 def export(
     model: keras.Model,
@@ -124,7 +127,15 @@ def export(
         lowered = lower(logits, shape[1:3], target, without)
         bar.show(f"Converting it, quantize={quantize}")
         images = check_images(shape, photographs)
-        conversion = convert(lowered, images, quantize, photographs, gelu, progress=bar.advance)
+        conversion = convert(
+            lowered,
+            images,
+            quantize,
+            photographs,
+            gelu,
+            float_softmax=target in FLOAT_SOFTMAX,
+            progress=bar.advance,
+        )
         check_finite(conversion.outputs, model.name)
         found = operators(conversion.content)
         check_built_in(found)

@@ -1,5 +1,6 @@
 """A lowered model as int8 computes it: one operation wherever LiteRT rounds, each with a name."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -18,6 +19,8 @@ _FUSED = ("linear", "relu", "relu6")
 
 def int8_form(lowered: keras.Model, gelu: str) -> keras.Model:
     """Returns a model of whose operations each one's output is one int8 tensor in LiteRT.
+
+    A layer that is called twice becomes two, as each of its outputs has a range of its own.
 
     An operation of the result that gives what one of the lowered model gives has its name.
 
@@ -43,10 +46,28 @@ def is_gelu(operation: Any) -> bool:
     )
 
 
+def linear_copy(layer: Any, name: str) -> Any:
+    """Returns a convolution or dense layer of the same weights that applies no activation."""
+    linear = type(layer).from_config({**layer.get_config(), "activation": None, "name": name})
+    linear.build(layer._inbound_nodes[0].input_tensors[0].shape)
+    linear.set_weights(layer.get_weights())
+    return linear
+
+
 class _Int8Form(GraphRewriter):
     def __init__(self, gelu: str) -> None:
         super().__init__()
         self._gelu = gelu
+        self._names: set[str] = set()
+
+    def form(self, make: Callable[[], Any], *key: Any) -> Any:
+        return make()
+
+    def keep_name(self, operation: Any) -> Any:
+        if operation.name in self._names:
+            return operation
+        self._names.add(operation.name)
+        return super().keep_name(operation)
 
     def call(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         name = operation.name
@@ -60,7 +81,9 @@ class _Int8Form(GraphRewriter):
         elif hasattr(operation, "kernel"):
             activation = keras.activations.serialize(operation.activation)
             if activation not in _FUSED:
-                linear = self.form(lambda: self._linear(operation), operation)
+                linear = self.form(
+                    lambda: self.keep_name(linear_copy(operation, name + LINEAR_SUFFIX)), operation
+                )
                 return self._activation(activation, name, operation)(linear(*args, **kwargs))
         return super().call(operation, args, kwargs)
 
@@ -68,10 +91,3 @@ class _Int8Form(GraphRewriter):
         return self.form(
             lambda: self.keep_name(layers.Activation(activation, name=name)), operation, "gate"
         )
-
-    def _linear(self, layer: keras.Layer) -> keras.Layer:
-        config = {**layer.get_config(), "activation": None, "name": layer.name + LINEAR_SUFFIX}
-        linear = type(layer).from_config(config)
-        linear.build(layer._inbound_nodes[0].input_tensors[0].shape)
-        linear.set_weights(layer.get_weights())
-        return linear

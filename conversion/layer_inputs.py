@@ -18,7 +18,7 @@ _VALUES = 1e7
 
 @dataclass(frozen=True)
 class LayerProblem:
-    """Independent problems: a depthwise convolution is one a channel, any other layer is one.
+    """Independent problems: one a group of a convolution's channels, of a depthwise one's a channel.
 
     Attributes:
         inputs: `(problems, rows, taps)`.
@@ -39,9 +39,7 @@ class LayerProblem:
             bias: `(problems, filters)`.
         """
         weights = layer.get_weights()
-        if len(kernel) > 1 or isinstance(layer, layers.DepthwiseConv2D):
-            kernel = kernel.transpose(1, 0, 2)
-        weights[0] = kernel.reshape(weights[0].shape)
+        weights[0] = kernel.transpose(1, 0, 2).reshape(weights[0].shape)
         if bias is not None:
             weights[1] = bias.reshape(weights[1].shape)
         layer.set_weights(weights)
@@ -70,15 +68,15 @@ def layer_problem(layer: Any, inputs: Array, outputs: Array) -> LayerProblem:
         np.unravel_index(_some(int(np.prod(outputs.shape[:3])), rows, rng), outputs.shape[:3])
     )
     taps = _taps(layer, inputs, outputs.shape, pixels)
-    wanted = outputs[tuple(pixels)]
-    if depthwise:
-        channels = taps.shape[2]
-        own = kernel.reshape(-1, channels, kernel.shape[3]).transpose(1, 0, 2)
-        per_channel = wanted.reshape(len(wanted), channels, -1).transpose(1, 0, 2)
+    count, _, channels = taps.shape
+    groups = channels if depthwise else layer.groups
+    taps = taps.reshape(count, -1, groups, channels // groups).transpose(2, 0, 1, 3)
+    return LayerProblem(
         # Contiguous: NumPy multiplies other matrices without a library, a hundred times slower.
-        return LayerProblem(np.ascontiguousarray(taps.transpose(2, 0, 1)), per_channel, own)
-    taps = taps.reshape(1, len(taps), -1)
-    return LayerProblem(taps, wanted[None], kernel.reshape(1, -1, kernel.shape[3]))
+        np.ascontiguousarray(taps).reshape(groups, count, -1),
+        outputs[tuple(pixels)].reshape(count, groups, -1).transpose(1, 0, 2),
+        kernel.reshape(-1, groups, outputs.shape[3] // groups).transpose(1, 0, 2),
+    )
 
 
 def _some(count: int, limit: int, rng: np.random.Generator) -> Array:

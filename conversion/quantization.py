@@ -25,19 +25,18 @@ from numpy.typing import NDArray
 from keras_fastvit.graph_rewriting import calls_of, origin
 
 from .activation_ranges import (
-    UNIT_RANGE,
     Range,
     best_range,
     exact_range,
-    has_unit_range,
+    fixed_range,
     keeps_range,
     rounded,
     symmetric,
     symmetric_tensors,
 )
-from .channel_scales import FixedScaleError, Scales, apply_scales, channel_scales
+from .channel_scales import WEIGHTED, FixedScaleError, Scales, apply_scales, channel_scales
 from .graph_values import GraphValues
-from .int8_form import int8_form, is_gelu_gate
+from .int8_form import int8_form, is_gelu_gate, linear_copy
 from .layer_inputs import layer_problem
 from .layer_report import LayerError
 from .metrics import sqnr_db
@@ -84,8 +83,9 @@ def quantize(
         lowered: See `lowering`; it is left as it is.
         calibration: Normalised images, float32 `(images, height, width, channels)`.
         gelu: `"sigmoid"` or `"operator"`; see `int8_form`.
-        ranges: Ranges that are known, such as those learnt in training, by operation; the others
-            are chosen here. Operations are scaled only where no range is given.
+        ranges: Ranges of the lowered model's tensors that are known, such as those learnt in
+            training, by operation; the others are chosen here. If any is given, channels are not
+            scaled.
         without: Which of `CURES` to leave out.
         progress: Called with the number of operations that are done, and of all.
     """
@@ -154,22 +154,28 @@ class _LayerByLayer:
         received = GraphValues(self._model, rounded(images, self._ranges[name]))
         # What the float model gives, in the int8 form's scales, for operations that it has not.
         rest = GraphValues(self._model, images)
-        in_lowered = {node.operation.name: node for node in calls_of(self._lowered)}
+        in_lowered: dict[str, Any] = {}
+        for node in calls_of(self._lowered):
+            in_lowered.setdefault(node.operation.name, node)
 
         report = []
         nodes = list(calls_of(self._model))
         for done, node in enumerate(nodes):
             operation, name = node.operation, node.operation.name
+            outputs = None
+            if isinstance(operation, WEIGHTED):
+                outputs = self._before_activation(node, rest)
             if name in in_lowered:
-                reference = wanted.compute(in_lowered[name]) * self._scales[name]
+                reference = _compute(wanted, in_lowered[name]) * self._scales[name]
                 reference = reference.astype("float32")
                 rest.set(node, reference)
             else:
                 reference = rest.compute(node)
             self._ranges[name] = self._range_of(node, reference)
-            if hasattr(operation, "kernel") and node is operation._inbound_nodes[0]:
-                wish = reference + self._error_beside(node, rest, received)
-                self._round_weights(operation, received.value(node.input_tensors[0]), wish)
+            if isinstance(operation, WEIGHTED):
+                if outputs is None:
+                    outputs = reference + self._error_beside(node, rest, received)
+                self._round_weights(operation, received.value(node.input_tensors[0]), outputs)
             result = rounded(received.compute(node), self._ranges[name])
             received.set(node, result)
             # What was cut off because GELU does not tell it apart is no error.
@@ -179,10 +185,16 @@ class _LayerByLayer:
             progress(done + 1, len(nodes))
         return Quantized(self._model, self._ranges, report)
 
+    def _before_activation(self, node: Any, wanted: GraphValues) -> Array | None:
+        """What the float layer gives before the activation that it applies itself, if it does."""
+        if node.operation.activation is keras.activations.linear:
+            return None
+        return wanted.give(linear_copy(node.operation, node.operation.name), node)
+
     def _range_of(self, node: Any, values: Array) -> Range:
         name = node.operation.name
-        if has_unit_range(node.operation):
-            return UNIT_RANGE
+        if (fixed := fixed_range(node.operation)) is not None:
+            return fixed
         if keeps_range(node.operation):
             return self._ranges[origin(node.input_tensors[0])[0].name]
         return self._range(name, values, self._use(name))
@@ -193,7 +205,10 @@ class _LayerByLayer:
 
     def _range(self, name: str, values: Array, function: Callable[[Array], Array]) -> Range:
         if name in self._given:
-            return exact_range(self._given[name])
+            # Nothing but a GELU's factor, one for all channels, scales where ranges are given.
+            factor = float(self._scales[name].max())
+            low, high = self._given[name]
+            return exact_range((low * factor, high * factor))
         if "ranges" in self._without:
             limits = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
         else:
@@ -220,13 +235,22 @@ class _LayerByLayer:
     def _round_weights(self, layer: Any, inputs: Array, outputs: Array) -> None:
         problem = layer_problem(layer, inputs, outputs)
         kernel = problem.kernel
-        if "refit" not in self._without:
+        # Behind a ReLU, what was wanted of the product itself is not known.
+        refits = "refit" not in self._without and layer.activation is keras.activations.linear
+        if refits:
             kernel = refit(problem.inputs, problem.outputs, kernel, RIDGE)
         if "rounding" not in self._without:
             kernel = round_kernel(problem.inputs, kernel)
         bias = bias_for(problem.inputs, problem.outputs, kernel)
-        keep_bias = "refit" in self._without or not layer.use_bias
-        problem.assign(layer, kernel, None if keep_bias else bias)
+        problem.assign(layer, kernel, bias if refits and layer.use_bias else None)
+
+
+def _compute(values: GraphValues, node: Any) -> Array:
+    """Makes a call, and those before it that the int8 form does without."""
+    for x in node.input_tensors:
+        if not values.knows(x):
+            _compute(values, origin(x)[1])
+    return values.compute(node)
 
 
 def _silu(x: Array) -> Array:

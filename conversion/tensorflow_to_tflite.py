@@ -27,6 +27,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from keras_fastvit.graph_rewriting import calls_of, origin
 
 from .activation_ranges import Range
+from .float_softmax import with_float_softmax
 from .quantization import Quantized, quantize
 
 Array = NDArray[Any]
@@ -51,8 +52,8 @@ def to_tflite(model: keras.Model, quantize: str = "none") -> bytes:
     return content
 
 
-def to_int8_tflite(quantized: Quantized) -> bytes:
-    """Converts what `quantize` has decided on, with int8 in and out."""
+def to_int8_tflite(quantized: Quantized, float_softmax: bool = False) -> bytes:
+    """Converts what `quantize` has decided on, with int8 in and out, perhaps a softmax in float."""
     model, ranges = quantized.model, quantized.ranges
     converter = _converter(lambda image: _with_ranges(model, ranges, image), model.input_shape)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -61,7 +62,7 @@ def to_int8_tflite(quantized: Quantized) -> bytes:
     # Static int8 must have such images, but all ranges are given: what they are does not matter.
     converter.representative_dataset = lambda: [[np.zeros(model.input_shape, "float32")]]
     content: bytes = converter.convert()
-    return content
+    return with_float_softmax(content) if float_softmax else content
 
 
 def _with_ranges(model: keras.Model, ranges: dict[str, Range], image: Any) -> Any:
@@ -105,7 +106,7 @@ def main(folder: Path) -> None:
             without=request["without"],
             progress=lambda done, total: print("progress", done, total, flush=True),
         )
-        content = to_int8_tflite(quantized)
+        content = to_int8_tflite(quantized, request["float_softmax"])
         errors = [asdict(layer) for layer in quantized.layers]
         (folder / "layers.json").write_text(json.dumps(errors))
     else:

@@ -60,7 +60,7 @@ def round_kernel(inputs: Array, kernel: Array) -> Array:
 
     largest = np.abs(weights).argmax(1)
     scales = np.abs(weights).max(1) / LEVELS
-    scales[scales == 0] = 1.0
+    divisors = np.where(scales > 0, scales, 1.0)  # a filter of zeros stays one: its scale is 0
     # The rows of this factor tell how the error of one weight is best spread over the later ones.
     spread = _transposed(np.linalg.cholesky(np.linalg.inv(moments)))
     steps = np.empty_like(weights)
@@ -70,7 +70,7 @@ def round_kernel(inputs: Array, kernel: Array) -> Array:
         errors = np.empty((len(weights), stop - start, weights.shape[2]))
         for i in range(start, stop):
             weight = weights[:, i]
-            steps[:, i] = np.clip(np.rint(weight / scales), -LEVELS, LEVELS)
+            steps[:, i] = np.clip(np.rint(weight / divisors), -LEVELS, LEVELS)
             end = np.where(weight < 0, -LEVELS, LEVELS)
             steps[:, i] = np.where(largest == i, end, steps[:, i])
             error = (weight - steps[:, i] * scales) / spread[:, i, i, None]
