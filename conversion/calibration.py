@@ -5,6 +5,7 @@ folder an even spread is taken, the same one each time.
 """
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,21 +129,20 @@ def read_folder(
         except (OSError, ValueError) as error:
             skipped[path] = str(error)
     if len(loaded) < FEWEST:
+        others = f"; other files, or damaged: {named(skipped)}" if skipped else ""
         raise ValueError(
             f"Calibration needs at least {FEWEST} images. Received: {len(loaded)} in '{folder}' "
-            f"and the folders in it{describe_skipped(skipped, folder)}"
+            f"and the folders in it{others}"
         )
     pixels = np.stack([loaded[path] for path in sorted(loaded)])
     return Calibration(preprocess_input(pixels, "channels_last"), skipped)
 
 
-def describe_skipped(skipped: dict[Path, str], folder: Path) -> str:
-    """Returns the end of a sentence that counts and names the files that could not be used."""
-    if not skipped:
-        return ""
-    names = [str(path.relative_to(folder)) for path in skipped]
+def named(skipped: Iterable[Path]) -> str:
+    """Returns the number and the first few names of files that could not be used."""
+    names = [path.name for path in skipped]
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f", beside {len(names)} files that are no images: {', '.join(names[:_NAMED])}{more}"
+    return f"{len(names)} ({', '.join(names[:_NAMED])}{more})"
 
 
 def _suffixes() -> set[str]:

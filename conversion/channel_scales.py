@@ -104,13 +104,13 @@ class _Channels:
             elif operation.activation not in (keras.activations.linear, keras.activations.relu):
                 self._give(output, 1.0)
         elif isinstance(operation, layers.Concatenate) and operation.axis in (-1, 3):
-            self._equal.append((np.concatenate([self._of(x) for x in inputs]), self._of(output)))
+            self._tie(np.concatenate([self._of(x) for x in inputs]), self._of(output))
         elif isinstance(operation, _PASSING) or (
             isinstance(operation, layers.Activation)
             and operation.activation is keras.activations.relu
         ):
             for x in inputs:
-                self._equal.append((self._of(x), self._of(output)))
+                self._tie(self._of(x), self._of(output))
         elif is_gelu_gate(operation):
             self._give(inputs[0], GELU_SLOPE)
             self._give(output, 1.0)
@@ -124,7 +124,7 @@ class _Channels:
                 smaller = first if np.prod(first.shape) < np.prod(second.shape) else second
                 larger = second if smaller is first else first
                 self._give(smaller, 1.0)
-                self._equal.append((self._of(larger), self._of(output)))
+                self._tie(self._of(larger), self._of(output))
         else:
             self._give_all(inputs, output)
 
@@ -135,7 +135,8 @@ class _Channels:
             factors[group[self._own[name]]] = LARGEST
         for name, values in largest.items():
             room = values.max() / np.maximum(values, 1e-9)
-            np.minimum.at(factors, group[self._own[name]], np.maximum(room, 1.0))
+            own = np.broadcast_to(group[self._own[name]], room.shape)
+            np.minimum.at(factors, own, np.maximum(room, 1.0))
         for channels, factor in self._given:
             factors[group[channels]] = factor
         for channels, factor in self._given:
@@ -157,6 +158,11 @@ class _Channels:
 
     def _of(self, x: Any) -> Array:
         return self._own[origin(x)[0].name]
+
+    def _tie(self, first: Array, second: Array) -> None:
+        """Gives channels the factors of others, one those of many where it is broadcast."""
+        pair = np.broadcast_arrays(first, second)
+        self._equal.append((pair[0], pair[1]))
 
     def _give(self, x: Any, factor: float) -> None:
         self._given.append((self._of(x), factor))

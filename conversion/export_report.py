@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import layer_report
+from .calibration import named
 from .delegation import Delegation
 from .layer_report import LayerError
 from .self_check import LARGEST_DIFFERENCE, SMALLEST_SQNR_DB, SelfCheck
@@ -137,13 +138,14 @@ def _findings(exported: Export) -> dict[str, str]:
     allowed = f"at most {LARGEST_DIFFERENCE:.0e}" if floor is None else f"at least {floor:g} dB"
     findings = {
         "XNNPACK": f"runs {'all operators' if not outside else 'all but ' + _counted(outside)}, "
-        f"in {exported.delegation.partitions} partitions",
+        f"partitions: {exported.delegation.partitions}",
         "self-check": f"on {check.images} images {check.sqnr_db:.1f} dB of signal to noise, within "
         f"{check.max_difference:.1e} of Keras' largest output (allowed: {allowed}){agree}",
     }
     if sidecar["calibration"]:
-        images, skipped = sidecar["calibration"]["images"], sidecar["calibration"]["skipped"]
-        findings["calibration"] = f"on {images} images; files skipped: {skipped}"
+        findings["calibrated"] = f"on {sidecar['calibration']['images']} images"
+    if exported.skipped:
+        findings["skipped"] = f"{named(exported.skipped)}: other files, or damaged"
     return findings
 
 

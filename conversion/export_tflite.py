@@ -287,8 +287,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ArithmeticError, ImportError, OSError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     print(summary(exported))
-    if exported.skipped:
-        print(f"  skipped      {', '.join(map(str, exported.skipped))}")
     return 0
 
 

@@ -28,6 +28,7 @@ def int8_form(lowered: keras.Model, gelu: str) -> keras.Model:
       weights (`channel_scales`) give `u = 1.702 x`: without them the result is not the model.
       XNNPACK has no int8 kernel for GELU, which cuts a model into pieces, but looks up a product
       of this kind in one table.
+    - A sum or product of more than two tensors becomes several.
     - A convolution's activation that LiteRT does not fuse becomes an operation of its own.
     - A linear activation, which computes nothing, is left out.
     """
@@ -36,7 +37,7 @@ def int8_form(lowered: keras.Model, gelu: str) -> keras.Model:
 
 def is_gelu_gate(operation: Any) -> bool:
     """Whether this is the sigmoid of an `u · sigmoid(u)` that stands for a GELU."""
-    return isinstance(operation, layers.Activation) and operation.name.endswith(GATE_SUFFIX)
+    return isinstance(operation, layers.Activation) and GATE_SUFFIX in operation.name
 
 
 def is_gelu(operation: Any) -> bool:
@@ -78,6 +79,12 @@ class _Int8Form(GraphRewriter):
         if isinstance(operation, layers.Activation):
             if operation.activation is keras.activations.linear:
                 return args[0]
+        elif isinstance(operation, (layers.Add, layers.Multiply)):
+            total, *others = args[0]
+            for number, x in enumerate(others[:-1]):
+                partial = type(operation)(name=f"{name}_{number}")
+                total = partial([total, x])
+            args = ([total, *others[-1:]],)
         elif hasattr(operation, "kernel"):
             activation = keras.activations.serialize(operation.activation)
             if activation not in _FUSED:

@@ -19,18 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_fastvit.preprocessing import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    class_names,
-    decode_predictions,
-    load_image,
-)
+from keras_fastvit.preprocessing import class_names, decode_predictions
 
 from . import sidecar
 from .litert import TFLiteModel, check
 from .model_arguments import add_model_arguments, load_model, model_facts
 from .model_files import SUFFIX
+from .preparation import Preparation
 
 Array = NDArray[Any]
 
@@ -41,21 +36,13 @@ class Classifier:
 
     Attributes:
         scores: Maps normalised float32 images `(1, height, width, 3)` to scores `(1, classes)`.
-        image_size: Height and width of the images in pixels.
-        crop_pct: Share of the resized image's short side that the crop keeps.
-        interpolation: `"bicubic"` or `"bilinear"`.
-        mean: What is taken off each channel of an image, 0..1.
-        std: What it is then divided by.
+        prepare: Makes such an image of a file.
         labels: Names of the classes; None if not known.
     """
 
     scores: Callable[[Array], Array]
-    image_size: tuple[int, int]
-    crop_pct: float
+    prepare: Preparation
     labels: tuple[str, ...] | None
-    interpolation: str = "bicubic"
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
 
     def classify(self, path: str, top: int) -> list[tuple[str | int, str, float]]:
         """Returns the best classes of an image file: label, name and score.
@@ -64,9 +51,7 @@ class Classifier:
             OSError: If the file cannot be read.
             ValueError: If it is no image, or `top` is under 1.
         """
-        pixels = load_image(path, self.image_size, self.crop_pct, self.interpolation)
-        mean, std = np.array(self.mean, "float32"), np.array(self.std, "float32")
-        scores = self.scores(((pixels.astype("float32") / 255 - mean) / std)[None])
+        scores = self.scores(self.prepare(path)[None])
         (best,) = decode_predictions(scores, top, self._names(scores.shape[1]))
         return best
 
@@ -122,8 +107,7 @@ def _of_model(args: argparse.Namespace) -> Classifier:
         )
     return Classifier(
         lambda images: model.predict(images, verbose=0),
-        (height, width),
-        facts.crop_pct,
+        Preparation((height, width), facts.crop_pct),
         facts.labels,
     )
 
@@ -145,17 +129,13 @@ def _of_file(args: argparse.Namespace) -> Classifier:
                 f"Received: no --model, and no '{sidecar.beside(args.tflite)}'"
             )
         facts = model_facts(args)
-        return Classifier(tflite.predict, (height, width), facts.crop_pct, facts.labels)
-    image = described["input"]
+        preparation = Preparation((height, width), facts.crop_pct)
+        return Classifier(tflite.predict, preparation, facts.labels)
     softmax = described["output"]["activation"] == "softmax"
     return Classifier(
         (lambda images: _softmax(tflite.predict(images))) if softmax else tflite.predict,
-        (height, width),
-        image["crop_pct"],
+        Preparation.from_sidecar(described, (height, width)),
         tuple(described["labels"]) if described["labels"] else None,
-        image["interpolation"],
-        tuple(image["mean"]),
-        tuple(image["std"]),
     )
 
 

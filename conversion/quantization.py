@@ -228,15 +228,14 @@ class _LayerByLayer:
         others = [x for x in reader.input_tensors if x is not output]
         if not isinstance(reader.operation, keras.layers.Add) or len(others) != 1:
             return 0.0
-        if not received.knows(others[0]):
+        if others[0].shape != output.shape or not received.knows(others[0]):
             return 0.0
         return wanted.value(others[0]) - received.value(others[0])
 
     def _round_weights(self, layer: Any, inputs: Array, outputs: Array) -> None:
         problem = layer_problem(layer, inputs, outputs)
         kernel = problem.kernel
-        # Behind a ReLU, what was wanted of the product itself is not known.
-        refits = "refit" not in self._without and layer.activation is keras.activations.linear
+        refits = "refit" not in self._without
         if refits:
             kernel = refit(problem.inputs, problem.outputs, kernel, RIDGE)
         if "rounding" not in self._without:

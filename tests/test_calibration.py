@@ -91,8 +91,8 @@ def test_too_few(tmp_path):
         (tmp_path / f"notes{i}.txt").write_text("no image")
     with pytest.raises(ValueError, match=r"at least 16 images. Received: 15 in") as error:
         read_folder(tmp_path, SIZE, 0.9)
-    assert "beside 7 files that are no images: notes" in str(error.value)
-    assert str(error.value).endswith("and 2 more")
+    assert "other files, or damaged: 7 (notes" in str(error.value)
+    assert str(error.value).endswith("and 2 more)")
 
 
 def test_no_images(tmp_path):

@@ -514,7 +514,7 @@ class TestCommand:
         options = ["--model", "mine.keras", "--image-size", "64", "--labels", "names.txt"]
         options += ["--crop-pct", "0.8", "--calibration", "photographs"]
         assert main([*options, "--output", "mine.tflite"]) == 0
-        assert "skipped      photographs/notes.txt" in capsys.readouterr().out
+        assert "skipped      1 (notes.txt)" in capsys.readouterr().out
         described = sidecar.read("mine.tflite")
         assert described["self_check"]["images"] == 16
         assert described["labels"] == ["cat", "dog", "König"]
