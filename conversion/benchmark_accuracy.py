@@ -39,7 +39,7 @@ from keras_fastvit.training.fashion_mnist import (
     upscale,
 )
 
-from . import litert_torch_environment, metrics
+from . import litert_torch_environment, metrics, quantization
 from .benchmark_accuracy_report import Accuracy, Report
 from .benchmark_litert import PACKAGES
 from .benchmark_tflite import benchmark
@@ -85,7 +85,11 @@ PRECISIONS = tuple(
 )
 CURES = tuple(
     Setting("cure", name, {"quantize": "int8", **options})
-    for name, options in (("GELU as one operator", {"gelu": "operator"}),)
+    for name, options in (
+        ("GELU as one operator", {"gelu": "operator"}),
+        *((f"without {cure}", {"without": (cure,)}) for cure in quantization.CURES),
+        ("without any", {"without": quantization.CURES}),
+    )
 )
 LOWERING = tuple(
     Setting("lowering", name, {"quantize": "int8", "without": without})

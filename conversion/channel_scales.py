@@ -99,9 +99,7 @@ class _Channels:
         """Adds what a call demands of the factors of its inputs and its output."""
         operation, inputs, output = node.operation, node.input_tensors, node.outputs[0]
         if isinstance(operation, WEIGHTED):
-            if len(operation._inbound_nodes) > 1:  # one kernel for several pairs of factors
-                self._give_all(inputs, output)
-            elif operation.activation not in (keras.activations.linear, keras.activations.relu):
+            if operation.activation not in (keras.activations.linear, keras.activations.relu):
                 self._give(output, 1.0)
         elif isinstance(operation, layers.Concatenate) and operation.axis in (-1, 3):
             self._tie(np.concatenate([self._of(x) for x in inputs]), self._of(output))

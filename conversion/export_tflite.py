@@ -42,6 +42,7 @@ from .litert import TFLiteModel, operators
 from .lowering import REWRITES, TARGETS, lower
 from .model_arguments import DEFAULT_CROP_PCT, add_model_arguments, load_model, model_facts
 from .model_files import SUFFIX
+from .quantization import CURES
 from .self_check import check_built_in, check_delegation, check_finite, check_images, compare
 from .sidecar_schema import FORMAT
 
@@ -88,7 +89,8 @@ def export(
             `(images, height, width, channels)` of normalised ones: at least 16. int8 needs it;
             the outputs are compared on some of it, where it is given.
         target: What will run the file: `"cpu"`, `"gpu"` or `"npu"`; see `lowering`.
-        without: Names of rewrites of `lowering` to leave out.
+        without: Names of what to leave out: rewrites of the lowering (`lowering.REWRITES`), cures
+            of int8's noise (`quantization.CURES`).
         gelu: What int8 computes GELU with: `"sigmoid"`, `x · sigmoid(1.702 x)`, or `"operator"`,
             LiteRT's own. Default: the target's.
         labels: Names of the classes, for the sidecar.
@@ -124,7 +126,8 @@ def export(
     photographs = None if read is None else read.images
     with written_together(paths_beside(path, quantize)) as files, _Bar() as bar:
         bar.show("Lowering the model")
-        lowered = lower(logits, shape[1:3], target, without)
+        rewrites = [name for name in without if name not in CURES]
+        lowered = lower(logits, shape[1:3], target, rewrites)
         bar.show(f"Converting it, quantize={quantize}")
         images = check_images(shape, photographs)
         conversion = convert(
@@ -134,6 +137,7 @@ def export(
             photographs,
             gelu,
             float_softmax=target in FLOAT_SOFTMAX,
+            without_cures=[name for name in without if name in CURES],
             progress=bar.advance,
         )
         check_finite(conversion.outputs, model.name)
@@ -253,11 +257,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--target", choices=TARGETS, default="cpu", help="(default: cpu)")
     parser.add_argument(
         "--without",
-        choices=REWRITES,
+        choices=(*REWRITES, *CURES),
         action="append",
         default=[],
-        metavar="REWRITE",
-        help=f"leave out a rewrite of the target's: {', '.join(REWRITES)}; may be repeated",
+        metavar="NAME",
+        help=f"leave out a rewrite of the target's ({', '.join(REWRITES)}) or a cure of int8's "
+        f"noise ({', '.join(CURES)}); may be repeated",
     )
     parser.add_argument(
         "--gelu",

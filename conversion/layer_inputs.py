@@ -18,7 +18,7 @@ _VALUES = 1e7
 
 @dataclass(frozen=True)
 class LayerProblem:
-    """Independent problems: one a group of a convolution's channels, of a depthwise one's a channel.
+    """Independent problems: one a group of a convolution, one a channel of a depthwise one.
 
     Attributes:
         inputs: `(problems, rows, taps)`.

@@ -253,4 +253,4 @@ def _compute(values: GraphValues, node: Any) -> Array:
 
 
 def _silu(x: Array) -> Array:
-    return x / (1 + np.exp(-x))
+    return x / (1 + np.exp(np.minimum(-x, 80)))  # beyond, float32 overflows

@@ -52,7 +52,8 @@ def round_kernel(inputs: Array, kernel: Array) -> Array:
     Returns:
         Multiples of `max|filter| / LEVELS`, the same shape.
     """
-    moments = _moments(inputs - inputs.mean(1, keepdims=True)) + _DAMPING * _mean_power(inputs)
+    inputs = inputs - inputs.mean(1, keepdims=True)  # the means are the bias' affair
+    moments = _moments(inputs) + _DAMPING * _mean_power(inputs)
     order = np.argsort(-np.diagonal(moments, axis1=1, axis2=2), axis=1, kind="stable")
     moments = np.take_along_axis(moments, order[:, :, None], 1)
     moments = np.take_along_axis(moments, order[:, None, :], 2)

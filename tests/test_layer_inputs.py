@@ -124,7 +124,7 @@ def test_values_are_the_models():
     values = GraphValues(lowered, x)
     found = [values.compute(node)[[0, 24, 25, 29]] for node in calls_of(lowered)]
     for place, i in enumerate([0, 24, 25, 29]):
-        for received, expected in zip(found, every(x[i : i + 1]), strict=True):
+        for received, expected in zip(found, every([x[i : i + 1]]), strict=True):
             np.testing.assert_allclose(received[place], expected[0], rtol=1e-4, atol=1e-4)
     assert values.value(lowered.outputs[0]).shape == (30, 5)
 

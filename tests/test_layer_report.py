@@ -79,7 +79,9 @@ def test_bars_are_in_the_order_of_the_graph_and_as_long_as_the_ratio(tmp_path):
     red, grey = bars(tmp_path / "plot.png")
     assert np.flatnonzero(red.any(1)).mean() < np.flatnonzero(grey.any(1)).mean()
     lengths = [row.sum() for row in grey if row.sum() > 50]
-    assert np.diff(lengths).min() > -12  # a bar is 22 longer than the last; the pixels at the ends are blended
+    assert (
+        np.diff(lengths).min() > -12
+    )  # a bar is 22 longer than the last; the pixels at the ends are blended
     assert lengths[-1] > 1.5 * lengths[0]
 
 
