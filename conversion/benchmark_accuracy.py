@@ -83,14 +83,12 @@ PRECISIONS = tuple(
         ("int8", "int8"),
     )
 )
-CURES = tuple(
-    Setting("cure", name, {"quantize": "int8", **options})
-    for name, options in (
-        ("GELU as one operator", {"gelu": "operator"}),
-        *((f"without {cure}", {"without": (cure,)}) for cure in quantization.CURES),
-        ("without any", {"without": quantization.CURES}),
-    )
+_CURES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("GELU as one operator", {"gelu": "operator"}),
+    *((f"without {cure}", {"without": (cure,)}) for cure in quantization.CURES),
+    ("without any", {"without": quantization.CURES}),
 )
+CURES = tuple(Setting("cure", name, {"quantize": "int8", **options}) for name, options in _CURES)
 LOWERING = tuple(
     Setting("lowering", name, {"quantize": "int8", "without": without})
     for name, without in (
