@@ -61,7 +61,10 @@ def main() -> None:
             schedule.step()
             if batch % 100 == 0:
                 elapsed = time.monotonic() - start
-                print(f"epoch {epoch} batch {batch} loss {loss.item():.3f} {elapsed:.0f} s", flush=True)
+                print(
+                    f"epoch {epoch} batch {batch} loss {loss.item():.3f} {elapsed:.0f} s",
+                    flush=True,
+                )
         save(model, args.output / f"timm_{args.variant.removeprefix('fastvit_')}.safetensors")
         print(f"epoch {epoch}: {accuracy(model, test_images, test_labels):.2%}", flush=True)
 

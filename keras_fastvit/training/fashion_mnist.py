@@ -2,9 +2,10 @@
 
     python -m keras_fastvit.training.fashion_mnist --output RUN
 
-(and with `--variant` any other). It needs the data set (Debian: `apt-get install dataset-fashion-mnist`) and about an hour on two
-cores. An interrupted run goes on from its last whole epoch. It writes to RUN the weights in timm's
-layout as float16 (`fashion_mnist_t8.safetensors`), the first 20 test images of each class as PNG
+(or with `--variant` another one) needs the data set (Debian: `apt-get install
+dataset-fashion-mnist`) and about an hour on two cores. An interrupted run goes on from its last
+whole epoch. It writes to RUN the weights in timm's layout as float16
+(`fashion_mnist_t8.safetensors`), the first 20 test images of each class as PNG
 (`images/<class>/<index>.png`), and `report.json` with the accuracy that those float16 weights
 reach on the 10,000 test images, which it also prints.
 """
