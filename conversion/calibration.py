@@ -112,12 +112,14 @@ def read_folder(
     suffixes = _suffixes()
     loaded: dict[Path, Array] = {}
     skipped: dict[Path, str] = {}
+    console = Console(stderr=True)
     for path in track(
         _spread(files),
         "Reading calibration images",
         total=min(limit, len(files)),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     ):
         if len(loaded) == limit:
             break

@@ -31,7 +31,7 @@ class Conversion:
 
     Attributes:
         content: Of the `.tflite` file.
-        outputs: What Keras gives for the images, in float32.
+        outputs: What Keras gives for the images with the reference, in float32.
         layers: Of an int8 file the error of every layer, in the order of the graph.
     """
 
@@ -48,9 +48,10 @@ def convert(
     gelu: str = "sigmoid",
     float_softmax: bool = True,
     without_cures: Collection[str] = (),
+    reference: keras.Model | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Conversion:
-    """Converts a model, and runs it in Keras on some images.
+    """Converts a model, and runs another in Keras on some images.
 
     Args:
         lowered: With a static input `(1, height, width, channels)` and one output.
@@ -60,6 +61,8 @@ def convert(
         gelu: One of `GELUS`: what int8 computes GELU with.
         float_softmax: Whether an int8 file computes a softmax in float32; see `float_softmax`.
         without_cures: Which of `quantization.CURES` to leave out.
+        reference: What to run in Keras, such as the model before it was lowered; default: the
+            lowered model.
         progress: Called with the number of operations that are quantised, and of all.
 
     Raises:
@@ -68,6 +71,7 @@ def convert(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         lowered.save(folder / "model.keras")
+        (reference or lowered).save(folder / "reference.keras")
         np.save(folder / "images.npy", images)
         if calibration is not None:
             np.save(folder / "calibration.npy", calibration)

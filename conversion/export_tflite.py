@@ -138,6 +138,7 @@ def export(
             gelu,
             float_softmax=target in FLOAT_SOFTMAX,
             without_cures=[name for name in without if name in CURES],
+            reference=logits,
             progress=bar.advance,
         )
         check_finite(conversion.outputs, model.name)
@@ -217,7 +218,8 @@ class _Bar:
     """Shows on a terminal what is being done, and how far it is where that is known."""
 
     def __init__(self) -> None:
-        self._progress = Progress(console=Console(stderr=True), transient=True)
+        console = Console(stderr=True)
+        self._progress = Progress(console=console, transient=True, disable=not console.is_terminal)
         self._task = self._progress.add_task("", total=None)
 
     def __enter__(self) -> "_Bar":

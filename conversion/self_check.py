@@ -12,8 +12,12 @@ from .metrics import agreement, sqnr_db
 
 Array = NDArray[Any]
 
-LARGEST_DIFFERENCE = 1e-5
-"""Of a float32 file's outputs from Keras', over the largest output."""
+LARGEST_DIFFERENCE = 1e-4
+"""Of a float32 file's outputs from Keras' before the lowering, over the largest output.
+
+Trained or random, T8 has 1e-6; of an SA12 with random weights at 256×256, which adds up more than
+any trained one, the lowering alone makes 1.3e-5, by the order of its sums.
+"""
 
 SMALLEST_SQNR_DB = {"fp16": 55.0, "dynamic": 15.0, "int8": 12.0}
 """Of a file's outputs against Keras', in decibels.

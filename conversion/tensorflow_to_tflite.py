@@ -2,12 +2,12 @@
 
     KERAS_BACKEND=tensorflow python -m conversion.tensorflow_to_tflite FOLDER
 
-takes from FOLDER a lowered model (`model.keras`), images (`images.npy`), for int8 calibration
-images (`calibration.npy`), and what is asked for (`request.json`); writes `model.tflite`, what
-Keras gives for the images (`outputs.npy`) and for int8 each layer's error (`layers.json`). A
-process of its own, because a process has one Keras backend, and because on a GPU Keras may compute
-in less than float32. Prints `progress DONE TOTAL` as it goes; if it fails, it prints the reason,
-in a line, and exits with 1.
+takes from FOLDER a lowered model (`model.keras`), the model before (`reference.keras`), images
+(`images.npy`), for int8 calibration images (`calibration.npy`), and what is asked for
+(`request.json`); writes `model.tflite`, what the model before gives in Keras for the images
+(`outputs.npy`) and for int8 each layer's error (`layers.json`). A process of its own, because a
+process has one Keras backend, and because on a GPU Keras may compute in less than float32. Prints
+`progress DONE TOTAL` as it goes; if it fails, it prints the reason, in a line, and exits with 1.
 """
 
 import json
@@ -48,6 +48,8 @@ def to_tflite(model: keras.Model, quantize: str = "none") -> bytes:
     converter = _converter(lambda image: model(image, training=False), model.input_shape)
     if quantize != "none":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        # Per channel, tflite-runtime has no such operator for a dense layer.
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     if quantize == "fp16":
         converter.target_spec.supported_types = [tf.float16]
     content: bytes = converter.convert()
@@ -99,10 +101,7 @@ def _converter(function: Any, shape: tuple[int, ...]) -> Any:
 def main(folder: Path) -> None:
     """Runs the command in the module's docstring."""
     request = json.loads((folder / "request.json").read_text())
-    model = keras.saving.load_model(folder / "model.keras", compile=False)
-    # A model trained in mixed precision has float32 variables, and computes with them on a phone.
-    for layer in model._flatten_layers():
-        layer.dtype_policy = "float32"
+    model, reference = (_load(folder / name) for name in ("model.keras", "reference.keras"))
     if request["quantize"] == "int8":
         calibration = np.load(folder / "calibration.npy")
         quantized = quantize(
@@ -119,8 +118,16 @@ def main(folder: Path) -> None:
         content = to_tflite(model, request["quantize"])
     (folder / "model.tflite").write_bytes(content)
     images = np.load(folder / "images.npy")
-    outputs = [model(images[i : i + 1], training=False) for i in range(len(images))]
+    outputs = [reference(images[i : i + 1], training=False) for i in range(len(images))]
     np.save(folder / "outputs.npy", np.concatenate(outputs))
+
+
+def _load(path: Path) -> keras.Model:
+    model = keras.saving.load_model(path, compile=False)
+    # A model trained in mixed precision has float32 variables, and computes with them on a phone.
+    for layer in model._flatten_layers():
+        layer.dtype_policy = "float32"
+    return model
 
 
 def reason(error: Exception) -> str:

@@ -41,9 +41,9 @@ def assert_computes_what(model: keras.Model, path: Path, height: int, width: int
     """Compares the file with the model itself, whose output is logits."""
     inputs = generate_image(0, (2, height, width))
     expected = run(model, inputs)
-    assert relative_difference(TFLiteModel(path)(inputs), expected) <= LARGEST_DIFFERENCE
+    assert relative_difference(TFLiteModel(path)(inputs), expected) <= 1e-5
     # The images do not get the same answer, which any file might give.
-    assert relative_difference(expected[:1], expected[1:]) > 1e3 * LARGEST_DIFFERENCE
+    assert relative_difference(expected[:1], expected[1:]) > 1e-2
 
 
 def small(**kwargs) -> FastViT:
@@ -81,7 +81,7 @@ class TestTheFileComputesWhatTheModelDoes:
         assert exported.size == exported.path.stat().st_size
         assert exported.input_shape == (1, height, width, 3)
         assert exported.output_shape == (1, 1000)
-        assert 0 < exported.check.max_difference <= LARGEST_DIFFERENCE
+        assert 0 < exported.check.max_difference <= 1e-5
         # GELU is one operator, and the weights are constants; only attention has a softmax.
         assert exported.operators["GELU"] == {"fastvit_t8": 17, "fastvit_sa12": 19}[variant]
         assert exported.operators["SOFTMAX"] == {"fastvit_t8": 0, "fastvit_sa12": 2}[variant]
@@ -397,7 +397,7 @@ class TestWhatIsWritten:
     @pytest.mark.parametrize(
         ("quantize", "off", "message"),
         [
-            ("none", 1.1 * LARGEST_DIFFERENCE, "within 1e-05 of.*Received: a diff"),
+            ("none", 1.1 * LARGEST_DIFFERENCE, "within 1e-04 of.*Received: a diff"),
             ("int8", 0.3, r"at least 12 dB.*Received: \d"),
         ],
     )
@@ -493,7 +493,7 @@ class TestCommand:
         assert "image (1, 48, 64, 3) float32" in printed
         assert "(1, 10) float32, softmax is left to the app" in printed
         assert "17 GELU" in printed
-        assert "allowed: at most 1e-05" in printed
+        assert "allowed: at most 1e-04" in printed
         described = sidecar.read(path)
         assert described["weights"] == "fashion_mnist"
         assert described["input"]["crop_pct"] == 1.0
