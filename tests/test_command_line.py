@@ -65,7 +65,7 @@ class TestConsoleScript:
         finished = self.run("--help")
         assert finished.returncode == 0
         for command in ("port", "export", "predict", "inspect", "benchmark", "evaluate"):
-            assert re.search(rf"^ +{command} +\w", finished.stdout, re.MULTILINE)
+            assert re.search(rf"^ +{command} +\S", finished.stdout, re.MULTILINE)
 
     def test_hands_all_arguments_to_the_command(self):
         finished = self.run("predict", "--help")
