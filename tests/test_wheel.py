@@ -101,7 +101,7 @@ def test_commands_start_without_tensorflow(installed: Path, tmp_path: Path) -> N
         folder=tmp_path,
         KERAS_BACKEND="jax",
     )
-    for subcommand in ("port", "export", "predict"):
+    for subcommand in ("port", "export", "predict", "inspect", "benchmark", "evaluate"):
         assert subcommand in by_name
         assert subcommand in by_module
 
