@@ -9,6 +9,7 @@ from keras import layers, ops
 from keras_fastvit import fusion
 from keras_fastvit.fusion import Affine, Array
 from keras_fastvit.layers import (
+    DOWNSAMPLE_SE_RATIO,
     KERNEL_STDDEV,
     ConvBN,
     DropPath,
@@ -16,6 +17,7 @@ from keras_fastvit.layers import (
     InferenceForm,
     LayerScale,
     MobileOneBlock,
+    SqueezeExcite,
     affine_of,
     chain,
     float64,
@@ -23,26 +25,38 @@ from keras_fastvit.layers import (
     register,
     residual,
 )
+from keras_fastvit.variants import BATCH_NORM, LAYER_NORM
 
 HEAD_DIM = 32
 
 
 @register
 class Downsample(FastViTLayer):
-    """Halves height and width: a large depthwise kernel without activation, then 1x1 and GELU.
+    """Halves height and width: a large depthwise kernel -> SE? -> GELU?, then 1x1 and GELU.
 
-    Training form: `pointwise(large_conv(x) + small_conv(x))`, depthwise 7x7 and 3x3, each with a
-    batch normalisation; inference form: a depthwise 7x7 convolution, a 1x1 convolution, GELU.
+    Training form: `pointwise(gelu(large_se(large_conv(x) + small_conv(x))))`, depthwise 7x7 and
+    3x3, each with a batch normalisation; inference form: a depthwise 7x7 convolution, SE and GELU
+    if there are any, a 1x1 convolution, GELU.
 
     Args:
         filters: Output channels, a multiple of the input's.
+        squeeze_excite: Whether channel attention follows the large kernel.
+        activation: Whether GELU does, behind the channel attention.
     """
 
-    config_names = ("filters",)
+    config_names = ("filters", "squeeze_excite", "activation")
 
-    def __init__(self, filters: int, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        filters: int,
+        squeeze_excite: bool = False,
+        activation: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.filters = filters
+        self.squeeze_excite = squeeze_excite
+        self.activation = activation
 
     def build(self, input_shape: Any) -> None:
         self.large_conv = ConvBN(self.filters, 7, 2, depthwise=True, **self._like("large_conv"))
@@ -51,9 +65,17 @@ class Downsample(FastViTLayer):
         self.large_conv.build(input_shape)
         self.small_conv.build(input_shape)
         self.pointwise.build(self.compute_output_shape(input_shape))
+        self.large_se = None
+        if self.squeeze_excite:
+            self.large_se = SqueezeExcite(DOWNSAMPLE_SE_RATIO, **self._like("large_se"))
+            self.large_se.build(self.compute_output_shape(input_shape))
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         y = self.large_conv(x, training=training) + self.small_conv(x, training=training)
+        if self.large_se is not None:
+            y = self.large_se(y)
+        if self.activation:
+            y = keras.activations.gelu(y)
         return self.pointwise(y, training=training)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -61,8 +83,12 @@ class Downsample(FastViTLayer):
 
     def _inference_form(self) -> InferenceForm:
         both = fusion.sum_branches(self.large_conv.folded(), self.small_conv.folded())
-        large = self._folded_conv(both, depthwise=True, strides=2, suffix="large_conv")
-        return chain(large, self.pointwise.fuse())
+        forms = [self._folded_conv(both, depthwise=True, strides=2, suffix="large_conv")]
+        if self.large_se is not None:
+            forms.append(self.large_se.fuse())
+        if self.activation:
+            forms.append(self._gelu())
+        return chain(*forms, self.pointwise.fuse())
 
 
 @register
@@ -303,30 +329,42 @@ class Attention(FastViTLayer):
 class AttentionBlock(FastViTLayer):
     """`y = x + drop_path(layer_scale_1 * token_mixer(norm(x)))`, then `+ layer_scale_2 * mlp(y)`.
 
+    In inference form a batch normalisation is gone; of a layer normalisation, whose affine part
+    folds too, the bare normalisation is left.
+
     Args:
         mlp_ratio: Hidden channels of the ConvFFN over the input's.
         drop_path_rate: Share of the samples whose branch is dropped in training.
         layer_scale_init_value: Initial value of both layer scales.
+        norm_type: `"batch_norm"` or `"layer_norm"`, over channels.
     """
 
-    config_names = ("mlp_ratio", "drop_path_rate", "layer_scale_init_value")
+    config_names = ("mlp_ratio", "drop_path_rate", "layer_scale_init_value", "norm_type")
 
     def __init__(
         self,
         mlp_ratio: float = 4,
         drop_path_rate: float = 0.0,
         layer_scale_init_value: float = 1e-5,
+        norm_type: str = BATCH_NORM,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if norm_type not in (BATCH_NORM, LAYER_NORM):
+            raise ValueError(
+                f"Invalid `norm_type`. Expected '{BATCH_NORM}' or '{LAYER_NORM}'. "
+                f"Received: norm_type={norm_type!r}"
+            )
         self.mlp_ratio = mlp_ratio
         self.drop_path_rate = drop_path_rate
         self.layer_scale_init_value = layer_scale_init_value
+        self.norm_type = norm_type
 
     def build(self, input_shape: Any) -> None:
         scale, rate = self.layer_scale_init_value, self.drop_path_rate
         hidden = int(self._channels(input_shape) * self.mlp_ratio)
-        self.norm = self._batch_norm("norm")
+        make_norm = self._layer_norm if self.norm_type == LAYER_NORM else self._batch_norm
+        self.norm = make_norm("norm")
         self.token_mixer = Attention(**self._like("token_mixer"))
         self.layer_scale_1 = LayerScale(scale, **self._like("layer_scale_1"))
         self.drop_path_1 = DropPath(rate, **self._inherited("drop_path_1"))
@@ -352,5 +390,8 @@ class AttentionBlock(FastViTLayer):
         attention = self.token_mixer.folded_inference_form(
             affine_of(self.norm), self.layer_scale_1.folded()
         )
+        if self.norm_type == LAYER_NORM:
+            bare = self._layer_norm(self._inference_name("norm"), affine=False)
+            attention = chain(bare, attention)
         mlp = self.mlp.scaled_inference_form(self.layer_scale_2.folded())
         return chain(residual(attention), residual(mlp))

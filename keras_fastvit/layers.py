@@ -21,6 +21,7 @@ InferenceForm = Callable[[Any], Any]
 """Maps a `KerasTensor` to a `KerasTensor` through plain Keras layers, the same at each call."""
 
 SE_RATIO = 1 / 16
+DOWNSAMPLE_SE_RATIO = 1 / 4
 KERNEL_STDDEV = 0.02
 """Of the normal start of all kernels in the ConvFFN, in attention and in the classifier."""
 
@@ -129,6 +130,16 @@ class FastViTLayer(layers.Layer):
             **self._inherited(name),
         )
 
+    def _layer_norm(self, name: str, affine: bool = True) -> layers.LayerNormalization:
+        """Normalises over channels; without `affine` it has no weights."""
+        return layers.LayerNormalization(
+            axis=self._channel_axis,
+            epsilon=1e-5,
+            center=affine,
+            scale=affine,
+            **self._inherited(name),
+        )
+
     def _padding(self, kernel_size: int, strides: int, name: str) -> layers.Layer | None:
         # "same" pads an even side by one less on the left when strided, which would move the
         # kernel off the 1x1 branches' pixels: pad as PyTorch does, by k // 2 on every side.
@@ -196,8 +207,10 @@ def kernel_of(conv: layers.Layer) -> Kernel:
     return Kernel(kernel, np.zeros(outputs))
 
 
-def affine_of(norm: layers.BatchNormalization) -> Affine:
-    """What a batch normalisation does in inference."""
+def affine_of(norm: layers.BatchNormalization | layers.LayerNormalization) -> Affine:
+    """What a batch normalisation does in inference, or a layer normalisation at its end."""
+    if isinstance(norm, layers.LayerNormalization):
+        return Affine(float64(norm.gamma), float64(norm.beta))
     return fusion.batch_norm(
         float64(norm.gamma),
         float64(norm.beta),
@@ -405,8 +418,9 @@ class MobileOneBlock(FastViTLayer):
     """The reparameterizable convolution (arXiv 2206.04040): a sum of branches -> SE? -> GELU?
 
     Training form: `conv_kxk(x) + conv_scale(x) + identity(x)`, each with a batch normalisation;
-    the 1x1 `conv_scale` exists if the kernel is larger than 1x1, `identity` (a bare batch
-    normalisation) if the block keeps shape and channels. Inference form: one convolution.
+    the 1x1 `conv_scale` exists if the kernel is larger than 1x1 and `scale_branch` is set,
+    `identity` (a bare batch normalisation) if the block keeps shape and channels. Inference form:
+    one convolution.
 
     Args:
         filters: Output channels; if `depthwise`, a multiple of the input channels.
@@ -415,6 +429,7 @@ class MobileOneBlock(FastViTLayer):
         depthwise: Whether each input channel is convolved on its own.
         squeeze_excite: Whether channel attention follows the sum.
         activation: Whether GELU comes last.
+        scale_branch: Whether a kernel larger than 1x1 has a 1x1 beside it.
     """
 
     config_names = (
@@ -424,6 +439,7 @@ class MobileOneBlock(FastViTLayer):
         "depthwise",
         "squeeze_excite",
         "activation",
+        "scale_branch",
     )
 
     def __init__(
@@ -434,6 +450,7 @@ class MobileOneBlock(FastViTLayer):
         depthwise: bool = False,
         squeeze_excite: bool = False,
         activation: bool = True,
+        scale_branch: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -443,6 +460,7 @@ class MobileOneBlock(FastViTLayer):
         self.depthwise = depthwise
         self.squeeze_excite = squeeze_excite
         self.activation = activation
+        self.scale_branch = scale_branch
 
     def build(self, input_shape: Any) -> None:
         def branch(kernel_size: int, name: str) -> ConvBN:
@@ -453,7 +471,8 @@ class MobileOneBlock(FastViTLayer):
             return conv
 
         self.conv_kxk = branch(self.kernel_size, "conv_kxk")
-        self.conv_scale = branch(1, "conv_scale") if self.kernel_size > 1 else None
+        has_scale = self.scale_branch and self.kernel_size > 1
+        self.conv_scale = branch(1, "conv_scale") if has_scale else None
         self.identity = None
         if self.strides == 1 and self._channels(input_shape) == self.filters:
             self.identity = self._batch_norm("identity")

@@ -1,5 +1,7 @@
 """FastViT: a row of `variants.py` becomes a functional Keras model."""
 
+from collections.abc import Callable
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -30,16 +32,17 @@ class FastViT(keras.Model):
         variant: Name of a row of `variants.py`, e.g. `"fastvit_t8"`.
         include_top: Whether global pooling and a classifier follow. Without them the output is
             the feature map behind the head's convolution, squeeze-and-excite and GELU:
-            `(batch, ceil(height / 32), ceil(width / 32), 2 * last width)`.
+            `(batch, ceil(height / 32), ceil(width / 32), 2 * last width)`, at 1/64 of the sides
+            with five stages.
         input_tensor: Optional `KerasTensor` to use as the image input.
         input_shape: Shape of one image, `(height, width, channels)` or, with
             `data_format="channels_first"`, `(channels, height, width)`. Sides may be None or at
             least 32. Default: 256×256×3 with the top, sides None without it.
         pooling: With `include_top=False`: None for the feature map, `"avg"` or `"max"` for
             `(batch, 2 * last width)`.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; None returns logits. Computed in
-            float32 under mixed precision too.
+        classes: Number of classes, or channels of an image tower's embedding.
+        classifier_activation: Activation of the classifier; None returns logits, or an embedding.
+            Computed in float32 under mixed precision too.
         drop_path_rate: Stochastic depth rate of the last block; default: the variant's.
         dropout: Dropout rate before the classifier.
         layer_scale_init_value: Default: the variant's.
@@ -49,7 +52,8 @@ class FastViT(keras.Model):
 
     Attributes:
         pyramid_outputs: `{"P2": …, "P3": …, "P4": …, "P5": …}`, the stages' outputs at 1/4 to 1/32
-            of the image's sides, for `keras.Model(model.input, model.pyramid_outputs)`.
+            of the image's sides, for `keras.Model(model.input, model.pyramid_outputs)`; with
+            five stages `"P6"` too.
 
     Raises:
         ValueError: If an argument is not one of the above.
@@ -185,19 +189,26 @@ def _trunk(
 ) -> tuple[Any, dict[str, Any]]:
     """Stem, stages and the head's convolution; returns its output and the stages' outputs."""
     width = row.widths[0]
-    x = MobileOneBlock(width, 3, strides=2, name="stem_0", **common)(image)
-    x = MobileOneBlock(width, 3, strides=2, depthwise=True, name="stem_1", **common)(x)
-    x = MobileOneBlock(width, 1, name="stem_2", **common)(x)
+    stem = {"scale_branch": row.stem_scale_branches, **common}
+    x = MobileOneBlock(width, 3, strides=2, name="stem_0", **stem)(image)
+    x = MobileOneBlock(width, 3, strides=2, depthwise=True, name="stem_1", **stem)(x)
+    x = MobileOneBlock(width, 1, name="stem_2", **stem)(x)
 
     rates = iter(np.linspace(0, drop_path_rate, sum(row.layers)).tolist())
     pyramid = {}
     for stage, (depth, width) in enumerate(zip(row.layers, row.widths, strict=True)):
-        mixer = row.token_mixers[stage]
         if stage > 0:
-            x = Downsample(width, name=f"stage_{stage}_downsample", **common)(x)
-        if mixer == ATTENTION:
+            x = Downsample(
+                width,
+                squeeze_excite=stage in row.squeeze_excite_stages,
+                activation=row.downsample_activation,
+                name=f"stage_{stage}_downsample",
+                **common,
+            )(x)
+        block_class: Callable[..., keras.Layer] = RepMixerBlock
+        if row.token_mixers[stage] == ATTENTION:
             x = ConditionalPositionalEncoding(name=f"stage_{stage}_cpe", **common)(x)
-        block_class = AttentionBlock if mixer == ATTENTION else RepMixerBlock
+            block_class = partial(AttentionBlock, norm_type=row.attention_norm)
         for block in range(depth):
             x = block_class(
                 row.mlp_ratio,

@@ -25,6 +25,7 @@ _PARTS = (
     ("large_conv",           "proj.0.large_conv",         "proj.0.lkb_origin"),
     ("small_conv",           "proj.0.small_conv",         "proj.0.small_conv"),
     ("reparam_large_conv",   "proj.0.reparam_conv",       "proj.0.lkb_reparam"),
+    ("large_se",             "proj.0.se",                 "proj.0.se"),
     ("pointwise",            "proj.1",                    "proj.1"),
     ("pos_enc",              "pos_enc",                   "pe"),
     ("token_mixer/norm",     "token_mixer.norm.identity", "token_mixer.norm.rbr_skip"),

@@ -1,13 +1,20 @@
 """Every architecture as data: one row a variant.
 
-Source: the paper (arXiv 2303.14189, table 2) and the configurations released with it. Released
-accuracies are ImageNet-1k top-1 in percent, as published for 256×256 pixels.
+Source: the paper (arXiv 2303.14189, table 2) and the configurations released with it; of the image
+towers of MobileCLIP (arXiv 2311.17049, 2508.20691) timm's `fastvit.py`. Released accuracies are
+ImageNet-1k top-1 in percent, as published for 256×256 pixels.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 REPMIXER = "repmixer"
 ATTENTION = "attention"
+
+BATCH_NORM = "batch_norm"
+LAYER_NORM = "layer_norm"
+
+IMAGENET_CLASSES = 1000
 
 
 @dataclass(frozen=True)
@@ -26,8 +33,15 @@ class Variant:
         drop_path_rate_distilled: The same when training with distillation.
         layer_scale_init_value: Initial value of every layer scale.
         crop_pct: Share of the resized image's short side that the evaluation crop keeps.
-        top1: Released ImageNet-1k top-1 in percent, trained from labels.
+        top1: Released ImageNet-1k top-1 in percent, trained from labels; None for a tower.
         top1_distilled: The same, trained with distillation.
+        embedding_width: Channels of the embedding that an image tower's head projects to, which
+            the text tower's shares; None for a classifier of ImageNet.
+        normalization: How images are normalised for it, a key of `preprocessing.NORMALIZATIONS`.
+        attention_norm: What normalises before attention, `"batch_norm"` or `"layer_norm"`.
+        squeeze_excite_stages: Stages whose downsampling has channel attention.
+        downsample_activation: Whether GELU follows the large kernel of the downsamplings.
+        stem_scale_branches: Whether the stem's 3×3 convolutions have 1×1 branches.
     """
 
     name: str
@@ -39,8 +53,24 @@ class Variant:
     drop_path_rate_distilled: float
     layer_scale_init_value: float
     crop_pct: float
-    top1: float
-    top1_distilled: float
+    top1: float | None
+    top1_distilled: float | None
+    embedding_width: int | None = None
+    normalization: str = "imagenet"
+    attention_norm: str = BATCH_NORM
+    squeeze_excite_stages: tuple[int, ...] = ()
+    downsample_activation: bool = False
+    stem_scale_branches: bool = True
+
+    @property
+    def classes(self) -> int:
+        """How wide the head of released weights is: ImageNet's classes, or the embedding."""
+        return IMAGENET_CLASSES if self.embedding_width is None else self.embedding_width
+
+    @property
+    def classifier_activation(self) -> str | None:
+        """What follows the head: a softmax over classes, nothing behind an embedding."""
+        return "softmax" if self.embedding_width is None else None
 
 
 _CONV = (REPMIXER,) * 4
@@ -48,6 +78,28 @@ _HYBRID = (REPMIXER,) * 3 + (ATTENTION,)
 _SMALL = (48, 96, 192, 384)
 _MEDIUM = (64, 128, 256, 512)
 _LARGE = (76, 152, 304, 608)
+
+_FIVE_STAGES = (REPMIXER,) * 3 + (ATTENTION,) * 2
+_TOWER: dict[str, Any] = {
+    "drop_path_rate": 0.0,
+    "drop_path_rate_distilled": 0.0,
+    "layer_scale_init_value": 1e-5,
+    "crop_pct": 0.95,
+    "top1": None,
+    "top1_distilled": None,
+    "downsample_activation": True,
+}
+_MCI_0_TO_2 = _TOWER | {
+    "embedding_width": 512,
+    "normalization": "unit",
+    "squeeze_excite_stages": (2, 3),
+}
+_MCI_3_AND_4 = _TOWER | {
+    "embedding_width": 768,
+    "normalization": "clip",
+    "attention_norm": LAYER_NORM,
+    "stem_scale_branches": False,
+}
 
 # fmt: off
 VARIANTS = {
@@ -61,6 +113,12 @@ VARIANTS = {
         Variant("fastvit_sa24", (4, 4, 12, 4), _MEDIUM, 4, _HYBRID, 0.10, 0.05, 1e-5, 0.90, 82.7, 83.4),
         Variant("fastvit_sa36", (6, 6, 18, 6), _MEDIUM, 4, _HYBRID, 0.20, 0.10, 1e-6, 0.95, 83.6, 84.2),
         Variant("fastvit_ma36", (6, 6, 18, 6), _LARGE,  4, _HYBRID, 0.35, 0.20, 1e-6, 0.95, 83.9, 84.6),
+        # Image towers of MobileCLIP.
+        Variant("fastvit_mci0", (2, 6, 10, 2),  _MEDIUM,              3, _HYBRID, **_MCI_0_TO_2),
+        Variant("fastvit_mci1", (4, 12, 20, 4), _MEDIUM,              3, _HYBRID, **_MCI_0_TO_2),
+        Variant("fastvit_mci2", (4, 12, 24, 4), (80, 160, 320, 640),  3, _HYBRID, **_MCI_0_TO_2),
+        Variant("fastvit_mci3", (2, 12, 24, 4, 2), (96, 192, 384, 768, 1536),   4, _FIVE_STAGES, **_MCI_3_AND_4),
+        Variant("fastvit_mci4", (2, 12, 24, 4, 4), (128, 256, 512, 1024, 2048), 4, _FIVE_STAGES, **_MCI_3_AND_4),
     )
 }
 # fmt: on
