@@ -2,6 +2,11 @@
 
 from keras_fastvit.applications import (
     FastViTMA36,
+    FastViTMCi0,
+    FastViTMCi1,
+    FastViTMCi2,
+    FastViTMCi3,
+    FastViTMCi4,
     FastViTS12,
     FastViTSA12,
     FastViTSA24,
@@ -21,6 +26,11 @@ from keras_fastvit.preprocessing import (
 __all__ = [
     "FastViT",
     "FastViTMA36",
+    "FastViTMCi0",
+    "FastViTMCi1",
+    "FastViTMCi2",
+    "FastViTMCi3",
+    "FastViTMCi4",
     "FastViTS12",
     "FastViTSA12",
     "FastViTSA24",

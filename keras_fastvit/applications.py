@@ -1,4 +1,4 @@
-"""`FastViTT8` … `FastViTMA36`: variants with weights, and the signature of `keras.applications`."""
+"""`FastViTT8` … `FastViTMCi4`: variants with weights, and the signature of `keras.applications`."""
 
 import inspect
 import os
@@ -8,26 +8,25 @@ from typing import Any, Concatenate, ParamSpec
 import keras
 
 from keras_fastvit.model import FastViT
-from keras_fastvit.pretrained import NamedWeights, find_weights, load_weights
-from keras_fastvit.variants import get_variant
+from keras_fastvit.pretrained import NAMED_WEIGHTS, NamedWeights, find_weights, load_weights
+from keras_fastvit.variants import Variant, get_variant
 
 Arguments = ParamSpec("Arguments")
 
-_DOC = """Instantiates {title}: {top1} % ImageNet-1k top-1 released, {top1_distilled} % distilled.
+_DOC = """Instantiates {summary}
 
 Args:
-    include_top: Whether global pooling and a classifier follow the feature map.
-    weights: `"imagenet"` or `"imagenet_distilled"` (fetched from the Hugging Face hub once, and
-        cached; under Apple's licence, see NOTICE){others}; None for random weights; or the path
-        of a `.weights.h5`, `.keras`, `.safetensors`, `.pth` or `.pth.tar` file.
+    include_top: Whether global pooling and {head} follow the feature map.
+    weights: {weights};
+        None for random weights; or the path of a `.weights.h5`, `.keras`, `.safetensors`,
+        `.pth`, `.pth.tar` or `.pt` file.
     input_tensor: Optional `KerasTensor` to use as the image input.
     input_shape: Shape of one image, e.g. `(256, 256, 3)`, channels first with that data format;
         sides None or at least 32. Default: with the top the size that the named weights were
         trained at, or 256×256; without it sides None. Named weights need 3 channels.
     pooling: With `include_top=False`: None for the feature map, `"avg"` or `"max"`.
-    classes: Number of classes. If it is not 1000, all of the ImageNet weights but their
-        classifier is loaded, and a warning logged.
-    classifier_activation: Activation of the classifier; None returns logits.
+    classes: {classes}
+    classifier_activation: Activation of the classifier; None returns {raw}.
     drop_path_rate: Stochastic depth rate of the last block; default: the variant's.
     dropout: Dropout rate before the classifier.
     layer_scale_init_value: Default: the variant's.
@@ -42,8 +41,39 @@ Returns:
 Raises:
     ValueError: If an argument is not one of the above, or the weights do not fit the model.
     OSError: If a file cannot be read or fetched.
-    ImportError: If a `.pth` or `.pth.tar` file is to be read and PyTorch is not installed.
+    ImportError: If a `.pth`, `.pth.tar` or `.pt` file is to be read and PyTorch is not installed.
 """
+
+_CLASSIFIER = {
+    "summary": "{title}: {top1} % ImageNet-1k top-1 released, {top1_distilled} % distilled.",
+    "head": "a classifier",
+    "weights": (
+        '`"imagenet"` or `"imagenet_distilled"` (fetched from the Hugging Face hub once, and\n'
+        "        cached; under Apple's licence, see NOTICE){others}"
+    ),
+    "classes": (
+        "Number of classes. If it is not 1000, all of the ImageNet weights but their\n"
+        "        classifier is loaded, and a warning logged."
+    ),
+    "raw": "logits",
+}
+_TOWER = {
+    "summary": (
+        "{title}, an image tower of MobileCLIP: zero-shot ImageNet-1k top-1 {top1s}.\n\n"
+        'Its images are normalised by `preprocess_input(images, normalization="{normalization}")`.'
+    ),
+    "head": "a projection to the embedding",
+    "weights": (
+        "{names} (fetched from the Hugging Face hub once, and cached;\n"
+        "        Apple licenses them for non-commercial research only, and what is made of them:\n"
+        "        see NOTICE; a warning that is logged once says so too)"
+    ),
+    "classes": (
+        "Channels of the embedding. If it is not {width}, all of the named weights but\n"
+        "        their projection is loaded, and a warning logged."
+    ),
+    "raw": "the embedding",
+}
 
 
 def _instantiate(
@@ -112,25 +142,47 @@ def _check_channels(
 def _constructor(
     title: str, variant: str, instantiate: Callable[Concatenate[str, Arguments], keras.Model]
 ) -> Callable[Arguments, keras.Model]:
-    """Returns `instantiate` for one variant, as a function of that title with its own help."""
+    """Returns `instantiate` for one variant, as a function of that title with its own help.
 
-    def constructor(*args: Arguments.args, **kwargs: Arguments.kwargs) -> keras.Model:
-        return instantiate(variant, *args, **kwargs)
-
+    Its defaults are those of `instantiate`, or the variant's where that is an image tower.
+    """
     row = get_variant(variant)
     _, *parameters = inspect.signature(instantiate).parameters.values()
+    if row.embedding_width is not None:
+        # Weights for research only are asked for by name.
+        defaults: dict[str, Any] = {"weights": None, "classes": row.classes}
+        defaults["classifier_activation"] = row.classifier_activation
+        parameters = [x.replace(default=defaults.get(x.name, x.default)) for x in parameters]
     signature = inspect.Signature(parameters, return_annotation=keras.Model)
+
+    def constructor(*args: Arguments.args, **kwargs: Arguments.kwargs) -> keras.Model:
+        given = signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        return instantiate(variant, *given.args, **given.kwargs)
+
     constructor.__signature__ = signature  # type: ignore[attr-defined]  # read by `inspect`
     constructor.__name__ = constructor.__qualname__ = title
-    others = '; `"fashion_mnist"`, in this package,\n        for 10 classes at 64×64'
-    constructor.__doc__ = _DOC.format(
-        title=title,
-        variant=variant,
-        top1=row.top1,
-        top1_distilled=row.top1_distilled,
-        others=others if variant == "fastvit_t8" else "",
-    )
+    constructor.__doc__ = _doc(title, row)
     return constructor
+
+
+def _doc(title: str, row: Variant) -> str:
+    found = {x.name: x.top1 for x in NAMED_WEIGHTS if x.variant == row.name}
+    others = '; `"fashion_mnist"`, in this package,\n        for 10 classes at 64×64'
+    facts = {
+        "title": title,
+        "top1": row.top1,
+        "top1_distilled": row.top1_distilled,
+        "others": others if "fashion_mnist" in found else "",
+        "normalization": row.normalization,
+        "names": " or ".join(f'`"{name}"`' for name in found),
+        "top1s": ", ".join(f"{top1} % ({name})" for name, top1 in found.items()),
+        "width": row.embedding_width,
+    }
+    parts = _CLASSIFIER if row.embedding_width is None else _TOWER
+    return _DOC.format(
+        variant=row.name, **{name: part.format(**facts) for name, part in parts.items()}
+    )
 
 
 FastViTT8 = _constructor("FastViTT8", "fastvit_t8", _instantiate)
@@ -140,6 +192,11 @@ FastViTSA12 = _constructor("FastViTSA12", "fastvit_sa12", _instantiate)
 FastViTSA24 = _constructor("FastViTSA24", "fastvit_sa24", _instantiate)
 FastViTSA36 = _constructor("FastViTSA36", "fastvit_sa36", _instantiate)
 FastViTMA36 = _constructor("FastViTMA36", "fastvit_ma36", _instantiate)
+FastViTMCi0 = _constructor("FastViTMCi0", "fastvit_mci0", _instantiate)
+FastViTMCi1 = _constructor("FastViTMCi1", "fastvit_mci1", _instantiate)
+FastViTMCi2 = _constructor("FastViTMCi2", "fastvit_mci2", _instantiate)
+FastViTMCi3 = _constructor("FastViTMCi3", "fastvit_mci3", _instantiate)
+FastViTMCi4 = _constructor("FastViTMCi4", "fastvit_mci4", _instantiate)
 
 CONSTRUCTORS = {
     "fastvit_t8": FastViTT8,
@@ -149,5 +206,10 @@ CONSTRUCTORS = {
     "fastvit_sa24": FastViTSA24,
     "fastvit_sa36": FastViTSA36,
     "fastvit_ma36": FastViTMA36,
+    "fastvit_mci0": FastViTMCi0,
+    "fastvit_mci1": FastViTMCi1,
+    "fastvit_mci2": FastViTMCi2,
+    "fastvit_mci3": FastViTMCi3,
+    "fastvit_mci4": FastViTMCi4,
 }
 """By the name of the variant."""

@@ -1,4 +1,4 @@
-"""Reads PyTorch checkpoints: `.safetensors` without torch, `.pth` and `.pth.tar` without trust."""
+"""Reads PyTorch checkpoints: `.safetensors` without torch, pickles without trust."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_fastvit.torch_names import Array
 
-PICKLES = (".pth", ".pth.tar")
+PICKLES = (".pth", ".pth.tar", ".pt")
 TORCH_SUFFIXES = (".safetensors", *PICKLES)
 
 STATE_KEYS = ("state_dict", "state_dict_ema", "model")
@@ -24,9 +24,9 @@ INERT_GLOBALS = (
 
 
 def read_torch_file(path: str | os.PathLike[str]) -> dict[str, Array]:
-    """Reads the tensors of a `.safetensors`, `.pth` or `.pth.tar` file.
+    """Reads the tensors of a `.safetensors`, `.pth`, `.pth.tar` or `.pt` file.
 
-    A pickle (`.pth`, `.pth.tar`) cannot run code: only tensors, plain containers and the names in
+    A pickle (all but the first) cannot run code: only tensors, plain containers and the names in
     `INERT_GLOBALS` are accepted in it.
 
     Returns:

@@ -26,12 +26,25 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """Standard deviation of the red, green and blue channels of ImageNet, on the 0..1 scale."""
 
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+"""Those that OpenAI's CLIP was trained with."""
 
-def preprocess_input(x: Any, data_format: str | None = None) -> Any:
-    """Normalises RGB images with the ImageNet mean and standard deviation.
+NORMALIZATIONS = {
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
+    "clip": (CLIP_MEAN, CLIP_STD),
+    "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
+"""Mean and standard deviation by name. `"unit"` leaves the pixels in 0..1."""
 
-    `(x / 255 - IMAGENET_MEAN) / IMAGENET_STD`, channel by channel: the values that the
-    FastViT checkpoints were trained on.
+
+def preprocess_input(
+    x: Any, data_format: str | None = None, normalization: str = "imagenet"
+) -> Any:
+    """Normalises RGB images with a mean and a standard deviation, by default ImageNet's.
+
+    `(x / 255 - mean) / std`, channel by channel: the values that the FastViT checkpoints were
+    trained on. MobileCLIP's image towers want others: `get_variant(name).normalization`.
 
     Args:
         x: NumPy array, tensor of the active backend, `tf.Tensor` (inside `tf.data` with any
@@ -40,13 +53,16 @@ def preprocess_input(x: Any, data_format: str | None = None) -> Any:
             integer or float dtype. It is not modified.
         data_format: `"channels_last"` or `"channels_first"`. `None` means
             `keras.config.image_data_format()`.
+        normalization: Whose mean and standard deviation: `"imagenet"`, `"clip"` (the towers MCi3
+            and MCi4), or `"unit"` for 0 and 1 (MCi0 to MCi2).
 
     Returns:
         The normalised images in float32, same shape. A NumPy array for a NumPy array,
         otherwise a tensor.
 
     Raises:
-        ValueError: If `data_format` is unknown, or `x` is not an array of RGB images.
+        ValueError: If `data_format` or `normalization` is unknown, or `x` is not an array of RGB
+            images.
 
     Example:
     >>> white = np.full((1, 4, 4, 3), 255, dtype="uint8")
@@ -59,6 +75,11 @@ def preprocess_input(x: Any, data_format: str | None = None) -> Any:
         raise ValueError(
             "`preprocess_input` expects data_format to be 'channels_first' or 'channels_last'. "
             f"Received: data_format={data_format!r}"
+        )
+    if normalization not in NORMALIZATIONS:
+        raise ValueError(
+            f"`preprocess_input` expects normalization to be one of {', '.join(NORMALIZATIONS)}. "
+            f"Received: normalization={normalization!r}"
         )
     channels_last = data_format == "channels_last"
     shape = getattr(x, "shape", None)
@@ -75,8 +96,10 @@ def preprocess_input(x: Any, data_format: str | None = None) -> Any:
         )
 
     per_channel = (3,) if channels_last else (3, 1, 1)
-    mean = np.array(IMAGENET_MEAN, dtype="float32").reshape(per_channel)
-    std = np.array(IMAGENET_STD, dtype="float32").reshape(per_channel)
+    mean, std = (
+        np.array(values, dtype="float32").reshape(per_channel)
+        for values in NORMALIZATIONS[normalization]
+    )
     if isinstance(x, np.ndarray):
         x = np.array(x, dtype="float32")
     elif _is_foreign_tensorflow_tensor(x):

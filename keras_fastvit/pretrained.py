@@ -1,6 +1,7 @@
 """Where weights live: named ones on the Hugging Face hub and in this package, others in files."""
 
 import contextlib
+import functools
 import logging
 import os
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ SUFFIXES = (*TORCH_SUFFIXES, *KERAS_SUFFIXES)
 _LOG = logging.getLogger("keras_fastvit")
 _DATA = Path(__file__).with_name("data")
 _APPLE = "Apple's licence for the weights of FastViT; see NOTICE"
+_APPLE_RESEARCH = "Apple's licence for research models; see NOTICE"
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,13 @@ class NamedWeights:
         classes: Number of classes.
         image_size: Side in pixels of the square images that they were trained on.
         crop_pct: Share of the resized image's short side that the evaluation crop keeps.
-        dataset: Whose class names: see `keras_fastvit.class_names`.
+        dataset: Whose class names: see `keras_fastvit.class_names`; None for an image tower,
+            whose head gives an embedding.
         licence: Under which terms, in a line.
         repository: Repository on the Hugging Face hub; None if the file is in this package.
         file: Name of the file.
+        research_only: Whether they, and what is made of them, are for non-commercial research.
+        top1: Released ImageNet-1k top-1 in percent, of an image tower zero-shot.
     """
 
     name: str
@@ -41,10 +46,12 @@ class NamedWeights:
     classes: int
     image_size: int
     crop_pct: float
-    dataset: str
+    dataset: str | None
     licence: str
     repository: str | None
     file: str
+    research_only: bool = False
+    top1: float | None = None
 
     @property
     def source(self) -> str:
@@ -52,17 +59,44 @@ class NamedWeights:
         return self.file if self.repository is None else f"{self.repository}/{self.file}"
 
 
-def _on_imagenet(name: str, variant: Variant, tag: str) -> NamedWeights:
-    repository = f"timm/{variant.name}.{tag}"
-    return NamedWeights(
-        *(name, variant.name, 1000, 256, variant.crop_pct, "imagenet"),
-        *(_APPLE, repository, "model.safetensors"),
+def _on_imagenet(variant: Variant) -> tuple[NamedWeights, NamedWeights]:
+    def row(name: str, tag: str, top1: float | None) -> NamedWeights:
+        return NamedWeights(
+            *(name, variant.name, variant.classes, 256, variant.crop_pct, "imagenet", _APPLE),
+            *(f"timm/{variant.name}.{tag}", "model.safetensors"),
+            top1=top1,
+        )
+
+    return (
+        row("imagenet", "apple_in1k", variant.top1),
+        row("imagenet_distilled", "apple_dist_in1k", variant.top1_distilled),
     )
 
 
+def _image_tower(
+    name: str, variant: str, repository: str, crop_pct: float, top1: float
+) -> NamedWeights:
+    return NamedWeights(
+        *(name, variant, VARIANTS[variant].classes, 256, crop_pct, None, _APPLE_RESEARCH),
+        *(repository, "model.safetensors"),
+        research_only=True,
+        top1=top1,
+    )
+
+
+_CLASSIFIERS = [row for row in VARIANTS.values() if row.embedding_width is None]
+_MCLIP2 = "apple_mclip2_dfndr2b"
+
 NAMED_WEIGHTS = (
-    *(_on_imagenet("imagenet", row, "apple_in1k") for row in VARIANTS.values()),
-    *(_on_imagenet("imagenet_distilled", row, "apple_dist_in1k") for row in VARIANTS.values()),
+    *(row for variant in _CLASSIFIERS for row in _on_imagenet(variant)),
+    # Repositories and crops as in timm's table; accuracies as in apple/ml-mobileclip's.
+    _image_tower("mobileclip", "fastvit_mci0", "apple/mobileclip_s0_timm", 0.95, 67.8),
+    _image_tower("mobileclip", "fastvit_mci1", "apple/mobileclip_s1_timm", 0.95, 72.6),
+    _image_tower("mobileclip", "fastvit_mci2", "apple/mobileclip_s2_timm", 0.95, 74.4),
+    _image_tower("mobileclip2", "fastvit_mci0", f"timm/fastvit_mci0.{_MCLIP2}", 1.0, 71.5),
+    _image_tower("mobileclip2", "fastvit_mci2", f"timm/fastvit_mci2.{_MCLIP2}", 0.95, 77.2),
+    _image_tower("mobileclip2", "fastvit_mci3", f"timm/fastvit_mci3.{_MCLIP2}", 0.95, 80.7),
+    _image_tower("mobileclip2", "fastvit_mci4", f"timm/fastvit_mci4.{_MCLIP2}", 0.95, 81.9),
     NamedWeights(
         name="fashion_mnist",
         variant="fastvit_t8",
@@ -110,7 +144,7 @@ def load_weights(model: FastViT, weights: NamedWeights | Path) -> bool:
     """Loads weights strictly; on an error the model is left as it was.
 
     Of named weights with another number of classes than the model's all but the classifier is
-    loaded, and a warning is logged.
+    loaded, and a warning is logged; another is, once, if they are for research only.
 
     Args:
         model: A FastViT in training form. Without a classifier, that of the weights is not used.
@@ -139,7 +173,19 @@ def load_weights(model: FastViT, weights: NamedWeights | Path) -> bool:
             *(weights.name, weights.classes, config["classes"]),
         )
     state = _read_named(weights)
-    return load_torch_state(model, state, weights.source, skip_head)
+    folded = load_torch_state(model, state, weights.source, skip_head)
+    if weights.research_only:
+        _say_research_only(weights.licence)
+    return folded
+
+
+@functools.cache  # once
+def _say_research_only(licence: str) -> None:
+    _LOG.warning(
+        "MobileCLIP's weights are licensed by Apple for non-commercial research only, and so is "
+        "what is made of them, a fine-tuned model or a .tflite file among it (%s).",
+        licence,
+    )
 
 
 def _read_named(weights: NamedWeights) -> dict[str, Array]:

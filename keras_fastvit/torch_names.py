@@ -88,6 +88,35 @@ def layer_names(variant: Variant) -> dict[str, tuple[str, str]]:
     return {**names, "final_conv": ("final_conv", "conv_exp"), "head": ("head.fc", "head")}
 
 
+_TOWERS = ("image_encoder.model.", "visual.trunk.")
+"""What stands before the image tower's names in a whole CLIP: Apple's, open_clip's."""
+
+
+def image_tower(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns what of a whole CLIP's state dict is its image tower's; of any other, all of it.
+
+    Apple's tower ends in a matrix `head.proj` `(channels, embedding)`: it becomes the weight of a
+    dense layer whose bias is zero, as in timm.
+
+    >>> state = {"visual.trunk.stem.0.identity.bias": ..., "text.positional_embedding": ...}
+    >>> image_tower(state)
+    {'stem.0.identity.bias': Ellipsis}
+    """
+    for prefix in _TOWERS:
+        if any(name.startswith(prefix) for name in state):
+            state = {
+                name.removeprefix(prefix): array
+                for name, array in state.items()
+                if name.startswith(prefix)
+            }
+    if "head.proj" in state:
+        head = np.asarray(state["head.proj"])
+        others = {name: array for name, array in state.items() if name != "head.proj"}
+        bias = np.zeros(head.shape[-1:], "float32")
+        return {**others, "head.weight": head.T, "head.bias": bias}
+    return state
+
+
 def detect(names: Mapping[str, Any]) -> tuple[Convention, bool] | None:
     """Tells whose names these are, and whether the branches have been folded.
 

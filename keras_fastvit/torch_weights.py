@@ -11,6 +11,7 @@ from keras_fastvit.torch_names import (
     detect,
     folded_shapes,
     from_torch,
+    image_tower,
     torch_name,
     unfold,
 )
@@ -41,7 +42,8 @@ def load_torch_state(
 
     Args:
         model: A FastViT in training form. Without a classifier, the checkpoint's is not used.
-        state: Name to array. Branches may have been folded: they are taken apart again.
+        state: Name to array; of a whole CLIP its image tower is taken. Branches may have been
+            folded: they are taken apart again.
         source: What to call the checkpoint in an error.
         skip_head: Whether to leave the model's classifier as it is and the checkpoint's unused.
 
@@ -51,6 +53,7 @@ def load_torch_state(
     Raises:
         ValueError: If a tensor is missing, left over, of another shape, or not finite.
     """
+    state = image_tower(state)
     found = detect(state)
     if found is None:
         raise ValueError(
