@@ -46,6 +46,7 @@ def read_calibration(
     calibration: str | os.PathLike[str] | Array,
     shape: tuple[int, int, int, int],
     crop_pct: float,
+    normalization: str = "imagenet",
 ) -> Calibration:
     """Returns the images that a folder or an array holds.
 
@@ -53,6 +54,7 @@ def read_calibration(
         calibration: Folder, or array `(images, height, width, channels)` of normalised images.
         shape: Of the model's input, `(1, height, width, channels)`.
         crop_pct: Share of the resized image's short side that the crop keeps, of a folder's.
+        normalization: How a folder's images are normalised; see `preprocess_input`.
 
     Raises:
         OSError: If there is no such folder.
@@ -70,7 +72,7 @@ def read_calibration(
             "A folder of images calibrates a model that takes RGB images; give an array to "
             f"another. Received: calibration={str(calibration)!r} for an input of shape {shape}"
         )
-    return read_folder(calibration, shape[1:3], crop_pct)
+    return read_folder(calibration, shape[1:3], crop_pct, normalization=normalization)
 
 
 def read_folder(
@@ -78,6 +80,7 @@ def read_folder(
     image_size: tuple[int, int],
     crop_pct: float,
     limit: int = LIMIT,
+    normalization: str = "imagenet",
 ) -> Calibration:
     """Reads the images in a folder and the folders in it.
 
@@ -89,6 +92,7 @@ def read_folder(
         image_size: Height and width in pixels of the model's input.
         crop_pct: Share of the resized image's short side that the crop keeps, as in `load_image`.
         limit: How many images to take at most.
+        normalization: How they are normalised; see `preprocess_input`.
 
     Raises:
         FileNotFoundError: If there is nothing at `folder`.
@@ -137,7 +141,7 @@ def read_folder(
             f"and the folders in it{others}"
         )
     pixels = np.stack([loaded[path] for path in sorted(loaded)])
-    return Calibration(preprocess_input(pixels, "channels_last"), skipped)
+    return Calibration(preprocess_input(pixels, "channels_last", normalization), skipped)
 
 
 def named(skipped: Iterable[Path]) -> str:

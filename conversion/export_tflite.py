@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from keras_fastvit import fuse
+from keras_fastvit.preprocessing import NORMALIZATIONS
 
 from . import layer_report, sidecar
 from .calibration import FEWEST, Calibration, read_calibration
@@ -40,7 +41,13 @@ from .exportable import input_shape, to_logits
 from .labels import check_labels, read_labels
 from .litert import TFLiteModel, operators
 from .lowering import REWRITES, TARGETS, lower
-from .model_arguments import DEFAULT_CROP_PCT, add_model_arguments, load_model, model_facts
+from .model_arguments import (
+    DEFAULT_CROP_PCT,
+    add_model_arguments,
+    load_model,
+    model_facts,
+    normalization_of,
+)
 from .model_files import SUFFIX
 from .quantization import CURES
 from .self_check import check_built_in, check_delegation, check_finite, check_images, compare
@@ -68,6 +75,7 @@ def export(
     labels: Sequence[str] | None = None,
     weights: str | None = None,
     crop_pct: float = DEFAULT_CROP_PCT,
+    normalization: str | None = None,
 ) -> Export:
     """Writes a model's inference form as a `.tflite` file that has been seen to work.
 
@@ -97,6 +105,9 @@ def export(
         weights: Name of the weights, for the sidecar.
         crop_pct: Share of the resized image's short side that the crop keeps, for the sidecar and
             for the images of a folder.
+        normalization: What images are normalised with, `"imagenet"`, `"clip"` or `"unit"` (see
+            `preprocess_input`), for the same two. Default: that of the variant that the model has
+            the name of, ImageNet's for others.
 
     Raises:
         ImportError: If TensorFlow, LiteRT or, for int8, matplotlib is not installed.
@@ -115,14 +126,19 @@ def export(
     """
     path = Path(path)
     gelu = gelu or DEFAULT_GELUS.get(target, GELUS[0])
-    _check_arguments(path, quantize, calibration, gelu)
+    normalization = normalization or normalization_of(model)
+    _check_arguments(path, quantize, calibration, gelu, normalization)
     _check_installed(quantize)
     fused = fuse(model)
     shape = input_shape(fused, image_size)
     logits, activation = to_logits(fused)
     if labels is not None:
         check_labels(labels, logits.outputs[0].shape)
-    read = None if calibration is None else read_calibration(calibration, shape, crop_pct)
+    read = (
+        None
+        if calibration is None
+        else read_calibration(calibration, shape, crop_pct, normalization)
+    )
     photographs = None if read is None else read.images
     with written_together(paths_beside(path, quantize)) as files, _Bar() as bar:
         bar.show("Lowering the model")
@@ -151,7 +167,7 @@ def export(
             "quantize": quantize,
             "target": target,
             "without": sorted(without),
-            **sidecar.tensors(conversion.content, crop_pct, activation),
+            **sidecar.tensors(conversion.content, crop_pct, activation, normalization),
             "labels": None if labels is None else list(labels),
             "versions": sidecar.versions(),
             "calibration": _counts(read) if quantize == "int8" else None,
@@ -195,10 +211,16 @@ def _write_reports(exported: Export, files: dict[str, Path]) -> None:
     files["sidecar"].write_text(sidecar.to_json(exported.sidecar), encoding="utf-8")
 
 
-def _check_arguments(path: Path, quantize: str, calibration: Any, gelu: str) -> None:
+def _check_arguments(
+    path: Path, quantize: str, calibration: Any, gelu: str, normalization: str
+) -> None:
     if path.suffix != ".tflite":
         raise ValueError(f"The file's name must end in .tflite. Received: '{path}'")
-    for name, value, known in (("quantize", quantize, PRECISIONS), ("gelu", gelu, GELUS)):
+    for name, value, known in (
+        ("quantize", quantize, PRECISIONS),
+        ("gelu", gelu, GELUS),
+        ("normalization", normalization, NORMALIZATIONS),
+    ):
         if value not in known:
             raise ValueError(f"`{name}` must be one of {', '.join(known)}. Received: {value!r}")
     if quantize == "int8" and calibration is None:
@@ -300,6 +322,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             labels=facts.labels if args.labels is None else read_labels(args.labels),
             weights=facts.weights,
             crop_pct=facts.crop_pct,
+            normalization=facts.normalization,
         )
     except (ArithmeticError, ImportError, OSError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")

@@ -70,7 +70,7 @@ def load_reference(reference: Reference, size: tuple[int, int], classes: int) ->
         classes: How many logits there must be.
 
     Raises:
-        ImportError: If the weights are a `.pth` or `.pth.tar` file and PyTorch is not installed.
+        ImportError: If the weights are a pickle (`.pth`, `.pt`) and PyTorch is not installed.
         OSError: If the weights cannot be read or fetched.
         ValueError: If the weights are not the model's, or size or classes do not fit it.
     """

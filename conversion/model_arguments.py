@@ -2,20 +2,24 @@
 
 import argparse
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from keras_fastvit.applications import CONSTRUCTORS
-from keras_fastvit.preprocessing import class_names
-from keras_fastvit.pretrained import NamedWeights, find_weights
+from keras_fastvit.preprocessing import NORMALIZATIONS, class_names
+from keras_fastvit.pretrained import SUFFIXES, NamedWeights, find_weights, weights_names
 from keras_fastvit.variants import VARIANTS, get_variant
 
 from .model_files import SUFFIX, read_model_file
 
 DEFAULT_CROP_PCT = 0.9
 """That of most variants."""
+
+DEFAULT_NORMALIZATION = "imagenet"
+"""That of all variants but MobileCLIP's image towers."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +30,18 @@ class ModelFacts:
         weights: Name of the weights, or of the file; None if random.
         crop_pct: Share of the resized image's short side that the evaluation crop keeps.
         labels: Names of the classes; None if not known.
+        normalization: How images are normalised, a key of `preprocessing.NORMALIZATIONS`; None if
+            only the model itself may tell.
     """
 
     weights: str | None
     crop_pct: float
     labels: tuple[str, ...] | None
+    normalization: str | None
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Adds `--model`, `--weights`, `--classes`, `--image-size` and `--crop-pct`.
+    """Adds `--model`, `--weights`, `--classes`, `--image-size` and how images are prepared.
 
     Args:
         parser: Of the command.
@@ -50,11 +57,13 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
     parser.add_argument(
         "--weights",
         metavar="W",
-        help="imagenet, imagenet_distilled, fashion_mnist, or the path of a .weights.h5, .keras, "
-        ".safetensors, .pth or .pth.tar file",
+        help=f"{', '.join(weights_names())}, or the path of a {', '.join(SUFFIXES)} file",
     )
     parser.add_argument(
-        "--classes", type=int, metavar="N", help="classes of a file's classifier; default: 1000"
+        "--classes",
+        type=int,
+        metavar="N",
+        help="classes of a file's classifier, or channels of its embedding; default: the variant's",
     )
     parser.add_argument(
         "--image-size",
@@ -68,6 +77,12 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
         metavar="P",
         help="share of an image's short side that the crop keeps; default: that of named weights "
         f"or of the variant, {DEFAULT_CROP_PCT} for a model of your own",
+    )
+    parser.add_argument(
+        "--normalization",
+        choices=NORMALIZATIONS,
+        help="mean and standard deviation that images are normalised with; default: those of the "
+        f"variant that the model is or has the name of, else {DEFAULT_NORMALIZATION}",
     )
 
 
@@ -120,7 +135,7 @@ def load_model(args: argparse.Namespace) -> keras.Model:
     Raises:
         ValueError: If an argument is out of range, or the weights do not fit the others.
         OSError: If the weights cannot be read or fetched.
-        ImportError: If they are a `.pth` or `.pth.tar` file and PyTorch is not installed.
+        ImportError: If they are a pickle (`.pth`, `.pt`) and PyTorch is not installed.
     """
     if args.model.endswith(SUFFIX):
         if args.weights is not None or args.classes is not None:
@@ -130,7 +145,7 @@ def load_model(args: argparse.Namespace) -> keras.Model:
             )
         return read_model_file(args.model)
     found = find_weights(args.weights, args.model)
-    classes = 1000 if args.classes is None else args.classes
+    classes = get_variant(args.model).classes if args.classes is None else args.classes
     if isinstance(found, NamedWeights):
         # The constructors would make a classifier of another size, at random.
         if args.classes not in (None, found.classes):
@@ -148,6 +163,15 @@ def load_model(args: argparse.Namespace) -> keras.Model:
     )
 
 
+def normalization_of(model: keras.Model) -> str:
+    """Returns what images are normalised with for the variant that a model has the name of.
+
+    A FastViT's inference form has it too, and in a `.keras` file nothing else is left to tell.
+    """
+    row = VARIANTS.get(getattr(model, "name", ""))
+    return DEFAULT_NORMALIZATION if row is None else row.normalization
+
+
 def model_facts(args: argparse.Namespace) -> ModelFacts:
     """Returns what is known of the model that the arguments name, without loading it.
 
@@ -156,14 +180,15 @@ def model_facts(args: argparse.Namespace) -> ModelFacts:
         FileNotFoundError: If there is no such file.
     """
     if args.model.endswith(SUFFIX):
-        facts = ModelFacts(Path(args.model).name, DEFAULT_CROP_PCT, None)
+        facts = ModelFacts(Path(args.model).name, DEFAULT_CROP_PCT, None, None)
     else:
+        row = get_variant(args.model)
         found = None if args.weights is None else find_weights(args.weights, args.model)
         if isinstance(found, NamedWeights):
-            facts = ModelFacts(found.name, found.crop_pct, class_names(found.dataset))
+            labels = None if found.dataset is None else class_names(found.dataset)
+            facts = ModelFacts(found.name, found.crop_pct, labels, row.normalization)
         else:
             name = None if found is None else found.name
-            facts = ModelFacts(name, get_variant(args.model).crop_pct, None)
-    if args.crop_pct is None:
-        return facts
-    return ModelFacts(facts.weights, args.crop_pct, facts.labels)
+            facts = ModelFacts(name, row.crop_pct, None, row.normalization)
+    given: dict[str, Any] = {"crop_pct": args.crop_pct, "normalization": args.normalization}
+    return replace(facts, **{name: x for name, x in given.items() if x is not None})

@@ -5,7 +5,7 @@
     python -m conversion.port_weights --verify
 
 INPUT is anything that `weights=` of the model takes: a name such as `imagenet`, or a `.pth`,
-`.pth.tar`, `.safetensors`, `.weights.h5` or `.keras` file. Prints what it has written.
+`.pth.tar`, `.pt`, `.safetensors`, `.weights.h5` or `.keras` file. Prints what it has written.
 
 `--verify`, where timm is installed, runs timm's models beside this package's, both forms of both,
 with random weights that go through files in both directions, or with INPUT. It prints the largest
@@ -32,7 +32,7 @@ from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.keras_files import save_keras_file
 from keras_fastvit.pretrained import NamedWeights, find_weights, load_weights
 from keras_fastvit.torch_weights import to_torch_state
-from keras_fastvit.variants import VARIANTS
+from keras_fastvit.variants import VARIANTS, get_variant
 
 from . import timm_reference
 
@@ -45,7 +45,7 @@ SUFFIXES: dict[Layout, str] = {
 }
 
 TOLERANCE = 1e-5
-OUTPUTS = ("logits", "P2", "P3", "P4", "P5")
+OUTPUTS = ("logits", "P2", "P3", "P4", "P5", "P6")
 ODD_SIZE = (97, 75)
 FULL_SIZE = (256, 256)
 ALSO_AT_FULL_SIZE = ("fastvit_t8", "fastvit_sa12")
@@ -68,12 +68,12 @@ def port_weights(
         variant: Such as `"fastvit_t8"`.
         output: File to write: `.weights.h5`, or `.safetensors` for timm's and Apple's layout.
         to: Whose layout.
-        classes: Number of classes; default: that of the named weights, 1000 for a file.
+        classes: Number of classes; default: that of the named weights, of a file the variant's.
 
     Raises:
         ValueError: If an argument is not one of the above, or the weights do not fit the variant.
         OSError: If a file cannot be read, fetched or written.
-        ImportError: If a `.pth` or `.pth.tar` file is to be read and PyTorch is not installed.
+        ImportError: If a pickle (`.pth`, `.pt`) is to be read and PyTorch is not installed.
     """
     if to not in SUFFIXES or not str(output).endswith(SUFFIXES[to]):
         expected = ", ".join(f"{suffix} for {name!r}" for name, suffix in SUFFIXES.items())
@@ -100,7 +100,7 @@ def load(weights: str | Path, variant: str, classes: int | None = None) -> FastV
     model = FastViT(
         variant,
         input_shape=(None, None, 3),
-        classes=known or classes or 1000,
+        classes=known or classes or get_variant(variant).classes,
         classifier_activation=None,
         data_format="channels_last",
         dtype="float32",
@@ -146,7 +146,10 @@ class Comparison:
 
     def __str__(self) -> str:
         height, width = self.size
-        differences = "".join(f"{self.differences[name]:9.1e}" for name in OUTPUTS)
+        differences = "".join(
+            f"{self.differences[name]:9.1e}" if name in self.differences else " " * 9
+            for name in OUTPUTS
+        )
         verdict = "" if self.passes else f"  above {TOLERANCE:.0e}"
         return f"{self.variant:13} {self.form:17} {height:4}×{width:<4}{differences}{verdict}"
 
@@ -159,14 +162,15 @@ def verify_random(variant: str) -> Iterator[Comparison]:
     """
     with tempfile.TemporaryDirectory() as folder:
         theirs, ours = Path(folder, "theirs.safetensors"), Path(folder, "ours.safetensors")
-        reference = timm_reference.create_model(variant, classes=1000)
+        classes = get_variant(variant).classes
+        reference = timm_reference.create_model(variant, classes)
         timm_reference.randomize(reference, seed=0)
         timm_reference.save(reference, theirs)
         model = load(theirs, variant)
         yield from _both_forms(reference, model)
 
         _write(model, ours, "timm")
-        reloaded = timm_reference.create_model(variant, classes=1000)
+        reloaded = timm_reference.create_model(variant, classes)
         timm_reference.load(reloaded, ours)
         yield _compare(reloaded, model, variant, "written for timm", ODD_SIZE)
 
@@ -210,7 +214,7 @@ def _compare(
     received = {name: keras.ops.convert_to_numpy(output) for name, output in tapped(images).items()}
     differences = {
         name: float(np.abs(received[name] - expected[name]).max() / np.abs(expected[name]).max())
-        for name in OUTPUTS
+        for name in expected
     }
     return Comparison(variant, form, size, differences)
 

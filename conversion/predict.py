@@ -23,7 +23,13 @@ from keras_fastvit.preprocessing import class_names, decode_predictions
 
 from . import sidecar
 from .litert import TFLiteModel, check
-from .model_arguments import add_model_arguments, load_model, model_facts
+from .model_arguments import (
+    DEFAULT_NORMALIZATION,
+    add_model_arguments,
+    load_model,
+    model_facts,
+    normalization_of,
+)
 from .model_files import SUFFIX
 from .preparation import Preparation
 
@@ -107,7 +113,9 @@ def _of_model(args: argparse.Namespace) -> Classifier:
         )
     return Classifier(
         lambda images: model.predict(images, verbose=0),
-        Preparation((height, width), facts.crop_pct),
+        Preparation.normalized(
+            (height, width), facts.crop_pct, facts.normalization or normalization_of(model)
+        ),
         facts.labels,
     )
 
@@ -129,7 +137,9 @@ def _of_file(args: argparse.Namespace) -> Classifier:
                 f"Received: no --model, and no '{sidecar.beside(args.tflite)}'"
             )
         facts = model_facts(args)
-        preparation = Preparation((height, width), facts.crop_pct)
+        preparation = Preparation.normalized(
+            (height, width), facts.crop_pct, facts.normalization or DEFAULT_NORMALIZATION
+        )
         return Classifier(tflite.predict, preparation, facts.labels)
     softmax = described["output"]["activation"] == "softmax"
     return Classifier(

@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_fastvit.preprocessing import IMAGENET_MEAN, IMAGENET_STD, load_image
+from keras_fastvit.preprocessing import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    NORMALIZATIONS,
+    load_image,
+)
 
 from .sidecar_schema import Description
 
@@ -34,6 +39,14 @@ class Preparation:
     interpolation: str = "bicubic"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
+
+    @classmethod
+    def normalized(
+        cls, size: tuple[int, int], crop_pct: float, normalization: str
+    ) -> "Preparation":
+        """What `preprocess_input` does with that normalisation."""
+        mean, std = NORMALIZATIONS[normalization]
+        return cls(size, crop_pct, mean=mean, std=std)
 
     @classmethod
     def from_sidecar(cls, description: Description, size: tuple[int, int]) -> "Preparation":

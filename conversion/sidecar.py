@@ -32,7 +32,7 @@ import os
 from importlib import metadata
 from pathlib import Path
 
-from keras_fastvit.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from keras_fastvit.preprocessing import NORMALIZATIONS
 
 from .sidecar_schema import FORMAT, Description, parsed
 from .tflite_graph import Tensor, read_graph
@@ -42,13 +42,16 @@ INTERPOLATION = "bicubic"
 PACKAGES = ("keras", "tensorflow", "ai_edge_litert", "numpy", "pillow")
 
 
-def tensors(content: bytes, crop_pct: float, activation: str) -> dict[str, Description]:
+def tensors(
+    content: bytes, crop_pct: float, activation: str, normalization: str = "imagenet"
+) -> dict[str, Description]:
     """Describes the input and the output of a file.
 
     Args:
         content: Of the `.tflite` file, which has one of each.
         crop_pct: Share of the resized image's short side that the crop keeps.
         activation: `"softmax"` or `"linear"`.
+        normalization: A key of `preprocessing.NORMALIZATIONS`.
 
     Returns:
         The sidecar's `input` and `output`.
@@ -58,9 +61,10 @@ def tensors(content: bytes, crop_pct: float, activation: str) -> dict[str, Descr
     """
     graph = read_graph(content)
     (image,), (output,) = graph.inputs, graph.outputs
+    mean, std = NORMALIZATIONS[normalization]
     preparation = {
-        "mean": list(IMAGENET_MEAN),
-        "std": list(IMAGENET_STD),
+        "mean": list(mean),
+        "std": list(std),
         "color": "RGB",
         "crop_pct": crop_pct,
         "interpolation": INTERPOLATION,

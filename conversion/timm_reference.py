@@ -106,8 +106,8 @@ def outputs(model: Any, images: Array) -> dict[str, Array]:
         images: float32 `(batch, height, width, 3)`.
 
     Returns:
-        `"logits"` `(batch, classes)` and `"P2"` to `"P5"`, the stages' `(batch, height, width,
-        channels)`.
+        `"logits"` `(batch, classes)` and `"P2"` to `"P5"` or `"P6"`, the stages' `(batch, height,
+        width, channels)`.
     """
     import torch
 

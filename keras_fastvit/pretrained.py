@@ -111,6 +111,11 @@ NAMED_WEIGHTS = (
 )
 
 
+def weights_names() -> list[str]:
+    """Returns every name of weights, whichever variants have them."""
+    return list(dict.fromkeys(row.name for row in NAMED_WEIGHTS))
+
+
 def find_weights(weights: str | os.PathLike[str], variant: str) -> NamedWeights | Path:
     """Returns what `weights=` means for a variant: a row of `NAMED_WEIGHTS` or a file's path.
 
@@ -132,7 +137,7 @@ def find_weights(weights: str | os.PathLike[str], variant: str) -> NamedWeights 
             f"{', '.join(by_name)}. Received: weights={weights!r} for {variant}"
         )
     if not isinstance(weights, (str, os.PathLike)) or not str(weights).endswith(SUFFIXES):
-        names = ", ".join(repr(name) for name in dict.fromkeys(row.name for row in NAMED_WEIGHTS))
+        names = ", ".join(map(repr, weights_names()))
         raise ValueError(
             f"Unknown `weights`. Expected None, {names}, or the path of a file that ends in "
             f"{', '.join(SUFFIXES)}. Received: weights={weights!r}"
@@ -156,7 +161,7 @@ def load_weights(model: FastViT, weights: NamedWeights | Path) -> bool:
 
     Raises:
         OSError: If the file cannot be read or fetched.
-        ImportError: If a `.pth` or `.pth.tar` file is to be read and PyTorch is not installed.
+        ImportError: If a pickle (`.pth`, `.pt`) is to be read and PyTorch is not installed.
         ValueError: If the file is damaged or does not fit the model.
     """
     if isinstance(weights, Path):
