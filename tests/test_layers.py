@@ -82,6 +82,7 @@ CASES = [
     Case(MobileOneBlock, 4, {"filters": 4, "kernel_size": 3, "depthwise": True}),
     Case(MobileOneBlock, 4, {"filters": 4, "kernel_size": 3, "strides": 2, "depthwise": True}),
     Case(MobileOneBlock, 4, {"filters": 4, "kernel_size": 3, "activation": False}),
+    Case(MobileOneBlock, 3, {"filters": 6, "kernel_size": 3, "strides": 2, "scale_branch": False}),
     Case(
         MobileOneBlock,
         16,
@@ -90,6 +91,8 @@ CASES = [
     Case(ConditionalPositionalEncoding, 4, {"kernel_size": 5}),
     Case(Downsample, 4, {"filters": 8}),
     Case(Downsample, 4, {"filters": 4}),
+    Case(Downsample, 4, {"filters": 8, "activation": True}),
+    Case(Downsample, 4, {"filters": 8, "squeeze_excite": True, "activation": True}),
     Case(RepMixer, 4, {"kernel_size": 5, "layer_scale_init_value": 0.5}),
     Case(ConvFFN, 4, {"hidden_filters": 6}),
     Case(RepMixerBlock, 4, {"mlp_ratio": 2, "drop_path_rate": 0.5, "layer_scale_init_value": 0.5}),
@@ -97,6 +100,7 @@ CASES = [
     Case(
         AttentionBlock, 32, {"mlp_ratio": 2, "drop_path_rate": 0.5, "layer_scale_init_value": 0.5}
     ),
+    Case(AttentionBlock, 32, {"mlp_ratio": 2, "norm_type": "layer_norm"}),
 ]
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
 each_data_format = pytest.mark.parametrize("data_format", DATA_FORMATS)
@@ -356,6 +360,28 @@ def test_squeeze_excite_beside_numpy() -> None:
     assert relative_difference(run(layer, x), x * excited[:, None, None]) < TOLERANCE
 
 
+@each_data_format
+def test_layer_norm_beside_numpy(data_format: str) -> None:
+    """Over channels, of a variance so small that epsilon matters; PyTorch's is 1e-5, Keras' 1e-3."""
+    block = Case(AttentionBlock, 32, {"mlp_ratio": 1, "norm_type": "layer_norm"}).build(data_format)
+    x = 3 + images(2, 3, 4, 32) * 0.003
+    mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+    gamma, beta = (ops.convert_to_numpy(weight) for weight in block.norm.weights)
+    expected = (x - mean) / np.sqrt(variance + 1e-5) * gamma + beta
+    received = run(block.norm, in_format(x, data_format))
+    assert relative_difference(received, in_format(expected, data_format)) < 1e-4
+
+
+def test_channel_attention_of_a_downsampling_is_before_its_activation() -> None:
+    arguments = {"filters": 8, "squeeze_excite": True, "activation": True}
+    layer, x = Case(Downsample, 4, arguments).build(), images(2, 9, 6, 4)
+    summed = run(layer.large_conv, x) + run(layer.small_conv, x)
+    excited = run(layer.large_se, summed)
+    assert layer.large_se.fc1.filters == 2  # a quarter
+    expected = run(layer.pointwise, ops.convert_to_numpy(keras.activations.gelu(excited)))
+    assert relative_difference(run(layer, x), expected) < TOLERANCE
+
+
 @pytest.mark.parametrize(
     ("arguments", "channels", "branches"),
     [
@@ -364,6 +390,7 @@ def test_squeeze_excite_beside_numpy() -> None:
         ({"filters": 8, "kernel_size": 3, "depthwise": True}, 4, {"conv_kxk", "conv_scale"}),
         ({"filters": 4, "kernel_size": 3, "strides": 2}, 4, {"conv_kxk", "conv_scale"}),
         ({"filters": 8, "kernel_size": 1}, 4, {"conv_kxk"}),
+        ({"filters": 4, "kernel_size": 3, "scale_branch": False}, 4, {"conv_kxk", "identity"}),
     ],
 )
 def test_branches(arguments: dict[str, Any], channels: int, branches: set[str]) -> None:
@@ -403,6 +430,15 @@ def test_inference_form_computes_the_same(case: Case, data_format: str) -> None:
     for sublayer in fused.layers:
         assert type(sublayer).__module__.startswith("keras."), sublayer
         assert not isinstance(sublayer, keras_layers.BatchNormalization), sublayer
+
+
+def test_a_folded_layer_norm_has_no_weights() -> None:
+    layer = Case(AttentionBlock, 32, {"norm_type": "layer_norm"}).build()
+    fused = inference_form(layer, (1, 8, 8, 32))
+    (norm,) = [x for x in fused.layers if isinstance(x, keras_layers.LayerNormalization)]
+    assert not norm.weights
+    query = next(x for x in fused.layers if x.name.endswith("_query"))
+    assert query.bias is not None
 
 
 @each_case
@@ -465,6 +501,10 @@ REFUSED = [
     ),
     (lambda: LayerScale(name="s").build((None, 8, 8, None)), r"'s'.*channels.*8, None\)"),
     (lambda: Downsample(6).build((None, 8, 8, 4)), r"multiple.*Received: filters=6"),
+    (
+        lambda: AttentionBlock(norm_type="rms_norm"),
+        r"'batch_norm' or 'layer_norm'. Received: norm_type='rms_norm'",
+    ),
 ]
 
 

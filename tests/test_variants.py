@@ -13,8 +13,8 @@ from keras_fastvit import FastViT, fuse
 from keras_fastvit.torch_weights import load_torch_state
 from keras_fastvit.variants import ATTENTION, VARIANTS, get_variant
 from tests.models import TINY, count, gradients, images, run
-from tests.reference.fixtures import SOURCES, load
 from tests.reference.fixtures import VARIANTS as NAMES
+from tests.reference.fixtures import VARIANTS_OF, load
 
 TOLERANCE = 1e-5
 
@@ -32,6 +32,11 @@ PARAMETERS = {
     "fastvit_sa24": Parameters(21_554_216, 21_485_416),
     "fastvit_sa36": Parameters(31_527_464, 31_433_448),
     "fastvit_ma36": Parameters(44_068_004, 43_956_360),
+    "fastvit_mci0": Parameters(11_406_976, 11_346_496),
+    "fastvit_mci1": Parameters(21_541_632, 21_439_040),
+    "fastvit_mci2": Parameters(35_815_232, 35_672_912),
+    "fastvit_mci3": Parameters(125_235_648, 125_026_272),
+    "fastvit_mci4": Parameters(321_784_832, 321_489_280),
 }
 
 
@@ -51,6 +56,7 @@ def tapped(request: pytest.FixtureRequest) -> Tapped:
     model = FastViT(
         request.param,
         input_shape=(None, None, 3),
+        classes=get_variant(request.param).classes,
         classifier_activation=None,
         drop_path_rate=0.0,  # a dropped branch has no gradient
         data_format="channels_last",
@@ -80,15 +86,18 @@ def test_parameters(tapped: Tapped) -> None:
 
 
 def test_gradients_reach_every_variable(tapped: Tapped) -> None:
+    row = get_variant(tapped.model.variant)
     # Two pixels are left in the last stage: with one, attention would have nothing to weigh.
-    image = images(2, 33, 32, 3)
-    direction = ops.convert_to_tensor(images(2, 1000, seed=1))
+    side = 2 ** (len(row.layers) + 1)
+    image = images(2, side + 1, side, 3)
+    direction = ops.convert_to_tensor(images(2, row.classes, seed=1))
     found = gradients(tapped.model, image, lambda logits: ops.mean(logits * direction))
     for variable, gradient in zip(tapped.model.trainable_variables, found, strict=True):
         assert gradient is not None, variable.path
         assert gradient.shape == tuple(variable.shape)
         assert np.isfinite(gradient).all(), variable.path
-        if re.search(r"_downsample/(large|small)_conv/bn/beta$", variable.path):
+        shift = re.search(r"_downsample/(large|small)_conv/bn/beta$", variable.path)
+        if shift and not row.downsample_activation:
             # A shift that the next normalisation takes away: no gradient, in PyTorch neither.
             assert np.abs(gradient).max() < 1e-6, variable.path
         else:
@@ -125,24 +134,25 @@ def test_pyramid_outputs(tapped: Tapped) -> None:
 # --- parity -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("source", SOURCES)
-def test_parity(tapped: Tapped, source: str) -> None:
-    """Logits, features and stages, in training form and in inference form."""
-    reference = load(source, tapped.model.variant)
-    folded = load_torch_state(tapped.model, reference.weights(), f"fixture of {source}")
-    assert folded == (source == "apple_reparam")
-    forms = {"training": tapped.outputs, "inference": fuse(tapped.outputs)}
-    for case in reference.cases:
-        for form, model in forms.items():
-            outputs = run(model, case.image)
-            for name, expected in case.expected.items():
-                difference = expected.compare(outputs[name])
-                assert difference <= TOLERANCE * expected.scale, (case.name, form, name)
+def test_parity(tapped: Tapped) -> None:
+    """Logits, features and stages, in training form and in inference form, by every source."""
+    variant = tapped.model.variant
+    for source in [source for source, variants in VARIANTS_OF.items() if variant in variants]:
+        reference = load(source, variant)
+        folded = load_torch_state(tapped.model, reference.weights(), f"fixture of {source}")
+        assert folded == (source == "apple_reparam")
+        forms = {"training": tapped.outputs, "inference": fuse(tapped.outputs)}
+        for case in reference.cases:
+            for form, model in forms.items():
+                outputs = run(model, case.image)
+                for name, expected in case.expected.items():
+                    difference = expected.compare(outputs[name])
+                    assert difference <= TOLERANCE * expected.scale, (source, case.name, form, name)
 
 
 def test_parity_covers_the_sizes_that_matter() -> None:
-    for source in SOURCES:
-        for name in NAMES:
+    for source, names in VARIANTS_OF.items():
+        for name in names:
             shapes = [case.shape[1:] for case in load(source, name).cases]
             assert any(h % 2 and w % 2 and h != w for h, w in shapes), (source, name)
             if name in ("fastvit_t8", "fastvit_sa12"):
@@ -163,12 +173,23 @@ def test_rows_are_consistent(name: str) -> None:
     row = get_variant(name)
     assert row.name == name
     assert len(row.layers) == len(row.widths) == len(row.token_mixers)
-    assert (row.token_mixers[-1] == ATTENTION) == ("a" in name.removeprefix("fastvit_"))
+    tower = "mci" in name
+    assert (row.token_mixers[-1] == ATTENTION) == (tower or "a" in name.removeprefix("fastvit_"))
     assert all(wide == 2 * narrow for narrow, wide in zip(row.widths, row.widths[1:], strict=False))
     assert 0 <= row.drop_path_rate_distilled <= row.drop_path_rate < 1
     assert row.layer_scale_init_value == (1e-6 if name.endswith("36") else 1e-5)
-    assert row.crop_pct == (0.95 if name.endswith("36") else 0.9)
-    assert row.top1 < row.top1_distilled < 100
+    assert row.crop_pct == (0.95 if tower or name.endswith("36") else 0.9)
+    assert all(0 < stage < len(row.layers) for stage in row.squeeze_excite_stages)
+    if tower:
+        assert (row.top1, row.top1_distilled, row.classifier_activation) == (None, None, None)
+        assert row.classes == row.embedding_width == {4: 512, 5: 768}[len(row.layers)]
+        assert row.normalization == {4: "unit", 5: "clip"}[len(row.layers)]
+    else:
+        assert row.top1 is not None
+        assert row.top1_distilled is not None
+        assert row.top1 < row.top1_distilled < 100
+        assert (row.classes, row.classifier_activation) == (1000, "softmax")
+        assert row.normalization == "imagenet"
 
 
 @pytest.mark.single_backend

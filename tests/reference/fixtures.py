@@ -14,10 +14,12 @@ stored: `weights_from_names` makes them. The sources are
 
 - `timm`: timm's model in training form, with timm's names,
 - `apple`: Apple's model in training form, with Apple's names,
-- `apple_reparam`: Apple's model in inference form, with the names of its `_reparam` checkpoints.
+- `apple_reparam`: Apple's model in inference form, with the names of its `_reparam` checkpoints,
+- `apple_clip`: timm's model, the image tower in a checkpoint of the whole MobileCLIP, with the
+  names that Apple released it under and timm renames.
 
 Each case has the outputs `logits` (before softmax), `features` (after the head's convolution,
-SE and GELU: timm's `forward_features`) and `P2` to `P5` (the four stages), computed in float64.
+SE and GELU: timm's `forward_features`) and `P2` to `P5` or `P6` (the stages), computed in float64.
 Maps are `(batch, height, width, channels)`.
 """
 
@@ -33,8 +35,7 @@ import numpy as np
 from .weights_from_names import generate, generate_image
 
 FOLDER = Path(__file__).resolve().parent.parent / "fixtures"
-SOURCES = ("timm", "apple", "apple_reparam")
-VARIANTS = (
+CLASSIFIERS = (
     "fastvit_t8",
     "fastvit_t12",
     "fastvit_s12",
@@ -43,6 +44,15 @@ VARIANTS = (
     "fastvit_sa36",
     "fastvit_ma36",
 )
+FOUR_STAGE_TOWERS = ("fastvit_mci0", "fastvit_mci1", "fastvit_mci2")
+VARIANTS = (*CLASSIFIERS, *FOUR_STAGE_TOWERS, "fastvit_mci3", "fastvit_mci4")
+VARIANTS_OF = {
+    "timm": VARIANTS,
+    "apple": CLASSIFIERS,
+    "apple_reparam": CLASSIFIERS,
+    "apple_clip": FOUR_STAGE_TOWERS,
+}
+"""By source."""
 SAMPLE_SIZE = 2048
 
 
@@ -103,7 +113,7 @@ class Case:
         name: Such as `97x75`, height by width.
         seed: Of the image.
         shape: `(batch, height, width)` of the image.
-        expected: `logits`, `features`, `P2`, `P3`, `P4`, `P5`.
+        expected: `logits`, `features`, `P2`, `P3`, `P4`, `P5`, with five stages `P6`.
     """
 
     name: str
@@ -155,7 +165,7 @@ class Reference:
 
 
 def load(source: str, variant: str) -> Reference:
-    """Reads the fixture of a source of `SOURCES` and a variant of `VARIANTS`."""
+    """Reads the fixture of a source and a variant of `VARIANTS_OF`."""
     stem = f"{source}_{variant}"
     record = json.loads((FOLDER / f"{stem}.json").read_text(encoding="utf-8"))
     with np.load(FOLDER / f"{stem}.npz", allow_pickle=False) as arrays:

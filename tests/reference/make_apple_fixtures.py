@@ -20,7 +20,7 @@ import timm
 import torch
 from timm.models import fastvit
 
-from .fixtures import VARIANTS, Reference, checksum, save
+from .fixtures import CLASSIFIERS, Reference, checksum, save
 from .make_timm_fixtures import DEEPEST
 from .torch_outputs import (
     case,
@@ -117,7 +117,7 @@ def main() -> None:
         apple = importlib.import_module("models.fastvit")
     reparameterize = importlib.import_module("models.modules.mobileone").reparameterize_model
 
-    for variant in VARIANTS:
+    for variant in CLASSIFIERS:
         training, inference = make(variant, getattr(apple, variant), reparameterize)
         save("apple", variant, training)
         save("apple_reparam", variant, inference)
