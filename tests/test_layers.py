@@ -362,7 +362,7 @@ def test_squeeze_excite_beside_numpy() -> None:
 
 @each_data_format
 def test_layer_norm_beside_numpy(data_format: str) -> None:
-    """Over channels, of a variance so small that epsilon matters; PyTorch's is 1e-5, Keras' 1e-3."""
+    """Over channels; of a variance so small that epsilon, 1e-5 in PyTorch, matters."""
     block = Case(AttentionBlock, 32, {"mlp_ratio": 1, "norm_type": "layer_norm"}).build(data_format)
     x = 3 + images(2, 3, 4, 32) * 0.003
     mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)

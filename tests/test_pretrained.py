@@ -21,13 +21,13 @@ from huggingface_hub import constants
 from safetensors.numpy import save, save_file
 
 import keras_fastvit
-from keras_fastvit import FastViT, FastViTSA12, FastViTT8
+from keras_fastvit import FastViT, FastViTMCi0, FastViTSA12, FastViTT8, pretrained
 from keras_fastvit.applications import CONSTRUCTORS
 from keras_fastvit.pretrained import NAMED_WEIGHTS, SUFFIXES, find_weights, load_weights
 from keras_fastvit.torch_weights import load_torch_state, to_torch_state
 from keras_fastvit.variants import get_variant
 from tests.hub_server import LOGIN_PAGE, HubServer
-from tests.reference.fixtures import VARIANTS, load
+from tests.reference.fixtures import CLASSIFIERS, VARIANTS, load
 
 REPOSITORY = "timm/fastvit_t8.apple_in1k"
 FILE = "model.safetensors"
@@ -297,8 +297,8 @@ def files_limited_to(size):
 
 @pytest.mark.single_backend
 class TestNames:
-    def test_imagenet_exists_for_every_variant(self):
-        for variant in map(get_variant, VARIANTS):
+    def test_imagenet_exists_for_every_classifier(self):
+        for variant in map(get_variant, CLASSIFIERS):
             for name, tag in (
                 ("imagenet", "apple_in1k"),
                 ("imagenet_distilled", "apple_dist_in1k"),
@@ -309,9 +309,43 @@ class TestNames:
                 assert row.crop_pct == variant.crop_pct
                 assert "Apple" in row.licence
 
+    def test_image_towers_of_timms_table(self):
+        """Name, repository, crop and width of the embedding, as timm 1.0.31 lists them."""
+        expected = {
+            ("mobileclip", "fastvit_mci0"): ("apple/mobileclip_s0_timm", 0.95, 512),
+            ("mobileclip", "fastvit_mci1"): ("apple/mobileclip_s1_timm", 0.95, 512),
+            ("mobileclip", "fastvit_mci2"): ("apple/mobileclip_s2_timm", 0.95, 512),
+            **{
+                ("mobileclip2", f"fastvit_mci{i}"): (
+                    f"timm/fastvit_mci{i}.apple_mclip2_dfndr2b",
+                    crop_pct,
+                    width,
+                )
+                for i, crop_pct, width in ((0, 1.0, 512), (2, 0.95, 512), (3, 0.95, 768))
+            },
+            ("mobileclip2", "fastvit_mci4"): (
+                "timm/fastvit_mci4.apple_mclip2_dfndr2b",
+                *(0.95, 768),
+            ),
+        }
+        assert {
+            (row.name, row.variant): (row.repository, row.crop_pct, row.classes)
+            for row in NAMED_WEIGHTS
+            if row.research_only
+        } == expected
+
     def test_class_names_match_the_number_of_classes(self):
         for row in NAMED_WEIGHTS:
-            assert len(keras_fastvit.class_names(row.dataset)) == row.classes
+            if row.dataset is None:
+                assert get_variant(row.variant).embedding_width == row.classes
+            else:
+                assert len(keras_fastvit.class_names(row.dataset)) == row.classes
+
+    def test_each_variant_has_what_was_released_for_it(self):
+        with pytest.raises(ValueError, match=r"Expected one of fastvit_mci0, fastvit_mci1, fastv"):
+            find_weights("mobileclip", "fastvit_mci3")
+        with pytest.raises(ValueError, match=r"Received: weights='imagenet' for fastvit_mci0"):
+            find_weights("imagenet", "fastvit_mci0")
 
     def test_unknown_variant(self):
         with pytest.raises(ValueError, match="Unknown FastViT variant"):
@@ -364,6 +398,20 @@ class TestConstructors:
         for name in own.keys() - {"variant", "kwargs"}:
             assert ours[name].default == own[name].default
 
+    def test_image_towers_start_at_random_and_give_an_embedding(self):
+        for variant, constructor in CONSTRUCTORS.items():
+            row, parameters = get_variant(variant), inspect.signature(constructor).parameters
+            if row.embedding_width is not None:
+                assert parameters["weights"].default is None
+                assert parameters["classes"].default == row.embedding_width
+                assert parameters["classifier_activation"].default is None
+                assert "non-commercial research only" in constructor.__doc__
+                assert f'normalization="{row.normalization}"' in constructor.__doc__
+            else:
+                assert parameters["classes"].default == 1000
+        assert '`"mobileclip"` or `"mobileclip2"`' in FastViTMCi0.__doc__
+        assert "71.5 % (mobileclip2)" in FastViTMCi0.__doc__
+
     def test_describe_every_argument(self):
         for name in inspect.signature(FastViTT8).parameters:
             assert f"    {name}: " in FastViTT8.__doc__
@@ -392,6 +440,58 @@ class TestConstructors:
         assert config.pop("dtype")["config"]["name"] == "float64"
         for name in arguments.keys() & config.keys():
             assert config[name] == arguments[name], name
+
+
+class TestImageTowers:
+    """What differs where the head is a projection and the licence is for research."""
+
+    @pytest.fixture
+    def weights(self):
+        return load("timm", "fastvit_mci0").weights()
+
+    @pytest.fixture(autouse=True)
+    def not_said_yet(self):
+        pretrained._say_research_only.cache_clear()
+
+    def test_the_licence_is_said_once(self, hub, weights, caplog):
+        hub.add("timm/fastvit_mci0.apple_mclip2_dfndr2b", FILE, save(weights))
+        with caplog.at_level(logging.WARNING, "keras_fastvit"):
+            for _ in range(2):
+                model = FastViTMCi0(weights="mobileclip2", input_shape=(32, 32, 3))
+        assert_loaded(model, weights)
+        assert model.output_shape == (None, 512)
+        (record,) = caplog.records
+        assert "non-commercial research only" in record.getMessage()
+        assert "NOTICE" in record.getMessage()
+
+    def test_other_widths_leave_the_projection_out(self, hub, weights, caplog):
+        hub.add("apple/mobileclip_s0_timm", FILE, save(weights))
+        model = FastViTMCi0(weights="mobileclip", classes=10, input_shape=(32, 32, 3))
+        assert model.output_shape == (None, 10)
+        assert "all but it is loaded" in caplog.text
+        state = to_torch_state(model)
+        assert (state["final_conv.se.fc1.weight"] == weights["final_conv.se.fc1.weight"]).all()
+
+    @pytest.mark.single_backend
+    def test_a_failed_download_says_nothing_of_a_licence(self, hub, caplog):
+        with pytest.raises(OSError, match="'mobileclip2' weights of fastvit_mci0"):
+            FastViTMCi0(weights="mobileclip2", input_shape=(32, 32, 3))
+        assert not caplog.records
+
+    @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+    def test_apples_file_of_the_whole_clip(self, tmp_path, suffix):
+        import torch
+        from safetensors.torch import save_file as save_tensors
+
+        reference = load("apple_clip", "fastvit_mci0")
+        tensors = {name: torch.from_numpy(x) for name, x in reference.weights().items()}
+        path = tmp_path / f"mobileclip_s0{suffix}"
+        torch.save(tensors, path) if suffix == ".pt" else save_tensors(tensors, path)
+        case = reference.cases[0]
+        model = FastViTMCi0(weights=path, input_shape=case.image.shape[1:])
+        expected = case.expected["logits"]
+        received = keras.ops.convert_to_numpy(model(case.image))
+        assert expected.compare(received) <= 1e-5 * expected.scale
 
 
 class TestConstructorsWithWeights:
@@ -493,7 +593,7 @@ def write(path, weights):
     """Writes a T8's weights in the format of the path's suffix."""
     if path.suffix == ".safetensors":
         save_file(weights, path)
-    elif ".pth" in path.suffixes:
+    elif path.suffix in (".pth", ".tar", ".pt"):
         import torch
 
         tensors = {name: torch.from_numpy(array) for name, array in weights.items()}

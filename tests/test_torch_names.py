@@ -10,14 +10,14 @@ from keras_fastvit import FastViT
 from keras_fastvit.torch_names import detect, from_torch, layer_names, to_torch, torch_name
 from keras_fastvit.torch_weights import load_torch_state, to_torch_state
 from keras_fastvit.variants import get_variant
-from tests.reference.fixtures import VARIANTS, load
+from tests.reference.fixtures import CLASSIFIERS, FOUR_STAGE_TOWERS, VARIANTS, VARIANTS_OF, load
 
 CONVENTIONS = ("timm", "apple")
 
 
 def build(variant, **kwargs):
-    kwargs = {"input_shape": (32, 32, 3), "classifier_activation": None, **kwargs}
-    return FastViT(variant, **kwargs)
+    defaults = {"input_shape": (32, 32, 3), "classes": get_variant(variant).classes}
+    return FastViT(variant, **{**defaults, "classifier_activation": None, **kwargs})
 
 
 def values(model):
@@ -31,7 +31,7 @@ def values(model):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_names_shapes_and_values_both_ways(variant):
     model = build(variant)
-    for convention in CONVENTIONS:
+    for convention in [x for x in CONVENTIONS if variant in VARIANTS_OF[x]]:
         weights = load(convention, variant).weights()
         assert load_torch_state(model, weights, "fixture") is False
         state = to_torch_state(model, convention)
@@ -48,6 +48,33 @@ def test_both_conventions_name_every_layer_once(variant):
         assert len(set(prefixes)) == len(prefixes)
 
 
+# --- Apple's files of a whole MobileCLIP
+
+
+@pytest.mark.single_backend
+@pytest.mark.parametrize("variant", FOUR_STAGE_TOWERS)
+def test_names_of_a_whole_clip(variant):
+    """Apple's, as timm reads them; and the same tower as open_clip names it."""
+    weights, model = load("apple_clip", variant).weights(), build(variant)
+    load_torch_state(model, weights, "some.file")
+    apple, timm = to_torch_state(model, "apple"), to_torch_state(model, "timm")
+    assert not apple.pop("head.bias").any()
+    tower = {
+        name.removeprefix("image_encoder.model."): array
+        for name, array in weights.items()
+        if name.startswith("image_encoder.")
+    }
+    np.testing.assert_array_equal(apple.pop("head.weight"), tower.pop("head.proj").T)
+    assert apple.keys() == tower.keys()
+    assert all((apple[name] == tower[name]).all() for name in tower)
+
+    other = build(variant)
+    text = {"logit_scale": np.array(1.0), "text.token_embedding.weight": np.zeros((3, 2))}
+    clip = {f"visual.trunk.{name}": array for name, array in timm.items()}
+    load_torch_state(other, {**text, **clip}, "some.file")
+    assert all((array == timm[name]).all() for name, array in to_torch_state(other).items())
+
+
 # --- Apple's files of folded branches
 
 
@@ -62,7 +89,7 @@ def assert_logits(model, case):
     "variant",
     [
         name if name == "fastvit_sa12" else pytest.param(name, marks=pytest.mark.single_backend)
-        for name in VARIANTS
+        for name in CLASSIFIERS
     ],
 )
 def test_folded_branches_are_taken_apart_again(variant):
@@ -124,6 +151,7 @@ def spoilt(value):
         (lambda state: load("apple", "fastvit_sa12").weights(), "is it another variant or form?"),
         (lambda state: {}, "holds no FastViT weights. Expected"),
         (lambda state: {"conv1.weight": np.zeros(3)}, "Received: 1 tensors (conv1.weight)"),
+        (lambda state: {"visual.trunk.conv1.weight": np.zeros(3)}, "holds no FastViT weights"),
         (lambda state: {f"model.{name}": x for name, x in state.items()}, "holds no FastViT"),
     ],
 )  # fmt: skip

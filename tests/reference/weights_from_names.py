@@ -38,7 +38,8 @@ def generate(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
     | `running_var`; `weight` of rank 1 (a batch norm's) | uniform in [0.5, 1.5) |
     | `running_mean`, `bias` | uniform, mean 0, standard deviation 0.1 |
     | rank 3, `(channels, 1, 1)` (a layer scale) | either sign, magnitude in [0.05, 1) |
-    | `weight` of rank 2 or 4, `proj` of rank 2 | uniform, mean 0, standard deviation gain / sqrt(fan_in) |
+    | `weight` of rank 2 or 4 | uniform, mean 0, standard deviation gain / sqrt(fan_in) |
+    | `proj` of rank 2, stored as `(in, out)` | the same |
 
     A RepMixer's fused kernel is the identity plus a smaller draw, as fusion makes it: without the
     identity a deep model would forget its input.
@@ -85,7 +86,7 @@ def _tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
         values = 0.1 * unit_deviation
     elif rank == 3 and shape[1:] == (1, 1):
         values = np.copysign(0.05 + 0.95 * np.abs(signed * signed * signed), signed)
-    elif rank == 2 and leaf == "proj":  # stored as (in, out)
+    elif rank == 2 and leaf == "proj":
         values = DENSE_GAIN / math.sqrt(shape[0]) * unit_deviation
     elif rank in (2, 4) and leaf == "weight":
         values = _gain(name, shape) / math.sqrt(math.prod(shape[1:])) * unit_deviation
