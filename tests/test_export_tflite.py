@@ -310,7 +310,7 @@ def to_conversion(
     if quantize != "int8":
         return Conversion(to_tflite(model), outputs, [])
     decided = decide(model, calibration, gelu)
-    return Conversion(to_int8_tflite(decided, calibration, True), outputs, LAYERS, decided.gelu)
+    return Conversion(to_int8_tflite(decided, True), outputs, LAYERS, decided.gelu)
 
 
 @pytest.fixture(scope="module")

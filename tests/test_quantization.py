@@ -70,7 +70,7 @@ def converted(quantized, folder, x):
     """The content of a file of what was decided on, and what it gives for images."""
     from conversion.tensorflow_to_tflite import to_int8_tflite
 
-    content = to_int8_tflite(quantized, x)
+    content = to_int8_tflite(quantized)
     (folder / "model.tflite").write_bytes(content)
     return content, TFLiteModel(folder / "model.tflite").predict(x)
 
