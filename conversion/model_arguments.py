@@ -130,7 +130,9 @@ def crop_pct(text: str) -> float:
 
 
 def load_model(args: argparse.Namespace) -> keras.Model:
-    """Returns the model that the arguments name; a variant in float32, giving probabilities.
+    """Returns the model that the arguments name; a variant in float32.
+
+    It gives probabilities, or an embedding if it is an image tower.
 
     Raises:
         ValueError: If an argument is out of range, or the weights do not fit the others.

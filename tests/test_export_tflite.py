@@ -19,6 +19,7 @@ from keras import layers, ops
 
 from conversion import export_tflite as module
 from conversion import sidecar
+from conversion.calibration import Calibration
 from conversion.converter import Conversion
 from conversion.export_tflite import export, main
 from conversion.layer_report import LayerError
@@ -26,9 +27,11 @@ from conversion.litert import TFLiteModel, operators
 from conversion.quantization import quantize as decide
 from conversion.self_check import LARGEST_DIFFERENCE
 from conversion.tensorflow_to_tflite import to_int8_tflite
-from keras_fastvit import FastViT
+from keras_fastvit import FastViT, fuse
+from keras_fastvit.blocks import AttentionBlock
+from keras_fastvit.preprocessing import NORMALIZATIONS
 from keras_fastvit.torch_weights import load_torch_state, to_torch_state
-from tests.models import images, relative_difference, run, tiny
+from tests.models import images, randomize, relative_difference, run, tiny
 from tests.reference import fixtures
 from tests.reference.weights_from_names import generate, generate_image
 from tests.tflite_files import to_tflite
@@ -156,6 +159,19 @@ def _functional(function, **kwargs) -> keras.Model:
     return keras.Model(image, function(image), name="of_a_user")
 
 
+def test_int8_leaves_a_layer_norm_in_float(tmp_path):
+    """XNNPACK has its operators in float alone; around them the file is int8, in one piece."""
+    inputs = keras.Input((16, 16, 3))
+    x = layers.Conv2D(32, 3, strides=2, name="conv")(inputs)
+    x = AttentionBlock(mlp_ratio=1, norm_type="layer_norm", name="block")(x)
+    model = randomize(keras.Model(inputs, layers.GlobalAveragePooling2D()(x)))
+    x = images(16, 16, 16, 3)
+    exported = export(model, tmp_path / "model.tflite", quantize="int8", calibration=x)
+    assert (exported.delegation.partitions, exported.delegation.outside) == (1, {})
+    assert exported.operators["RSQRT"] == exported.operators["SQUARED_DIFFERENCE"] == 1
+    assert exported.check.sqnr_db > 25
+
+
 def test_a_gelu_that_no_weights_stand_before_is_exported_as_one_operator(tmp_path):
     model = _functional(
         lambda x: layers.Dense(5)(layers.GlobalAveragePooling2D()(layers.Activation("gelu")(x)))
@@ -232,6 +248,11 @@ ARGUMENTS = {
     "size": ({"calibration": images(16, 32, 32, 3)}, ValueError, r"shape \(64, 64, 3\).*16, 32"),
     "folder": ({"calibration": "no"}, FileNotFoundError, "Received: nothing at 'no'"),
     "labels": ({"labels": ["cat", "dog"]}, ValueError, "Received: 2 labels for 5 classes"),
+    "normalization": (
+        {"normalization": "none"},
+        ValueError,
+        "imagenet, clip, unit. Received: 'none'",
+    ),
 }
 
 
@@ -387,6 +408,32 @@ class TestWhatIsWritten:
         for name, count in exported.operators.items():
             outside = exported.delegation.outside[name]
             assert f"| {name} | {count} | {count - outside} | {outside} |" in report
+
+    @pytest.mark.parametrize(
+        ("name", "given", "expected"),
+        [
+            ("mine", None, "imagenet"),
+            ("fastvit_mci0", None, "unit"),
+            ("fastvit_mci3", None, "clip"),
+            ("fastvit_mci3", "unit", "unit"),
+        ],
+    )
+    def test_normalization(self, tmp_path, monkeypatch, name, given, expected):
+        """By the variant's name if it is not given; of a folder's images too."""
+        seen = []
+
+        def read(folder, shape, crop_pct, normalization):
+            seen.append(normalization)
+            return Calibration(CALIBRATION, {})
+
+        monkeypatch.setattr(module, "read_calibration", read)
+        path = tmp_path / "model.tflite"
+        model = fuse(tiny(name=name, data_format="channels_last"))
+        exported = export(model, path, calibration=PHOTOGRAPHS, normalization=given)
+        mean, std = NORMALIZATIONS[expected]
+        described = exported.sidecar["input"]
+        assert (described["mean"], described["std"]) == (list(mean), list(std))
+        assert seen == [expected]
 
     def test_gelus_that_the_delegate_leaves_out_are_refused(self, tmp_path, monkeypatch, converted):
         unasked = replace(converted["int8"], gelu="sigmoid")

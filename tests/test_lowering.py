@@ -44,7 +44,8 @@ NAMES = [name for name in VARIANTS if name != TINY.name]
 def thin(name: str) -> FastViT:
     """A variant with all its layers, of a few channels each."""
     row = VARIANTS[name]
-    VARIANTS["thin"] = replace(row, name="thin", widths=(8, 16, 32, 64), layer_scale_init_value=0.2)
+    widths = (8, 16, 32, 64, 128)[: len(row.layers)]
+    VARIANTS["thin"] = replace(row, name="thin", widths=widths, layer_scale_init_value=0.2)
     try:
         return randomize(
             FastViT(

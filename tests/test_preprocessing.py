@@ -701,6 +701,31 @@ def test_what_is_not_an_array_is_refused():
         preprocess_input([[[0, 0, 0]]])
 
 
+@pytest.mark.parametrize(
+    ("normalization", "mean", "std"),
+    [
+        ("clip", (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+        ("unit", (0, 0, 0), (1, 1, 1)),
+    ],
+)
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_normalizations_of_image_towers(normalization, mean, std, data_format):
+    """The constants of timm 1.0.31."""
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3), dtype=np.uint8)
+    expected = (pixels / 255 - np.array(mean)) / np.array(std)
+    if data_format == "channels_first":
+        pixels, expected = np.moveaxis(pixels, -1, 1), np.moveaxis(expected, -1, 1)
+    received = preprocess_input(pixels, data_format, normalization)
+    np.testing.assert_allclose(received, expected, atol=1e-6)
+    tensor = preprocess_input(keras.ops.convert_to_tensor(pixels), data_format, normalization)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(tensor), expected, atol=1e-6)
+
+
+def test_an_unknown_normalization_is_refused():
+    with pytest.raises(ValueError, match=r"imagenet, clip, unit\. Received: normalization='none'"):
+        preprocess_input(np.zeros((4, 4, 3)), "channels_last", "none")
+
+
 def test_an_unknown_data_format_is_refused():
     with pytest.raises(ValueError, match="Received: data_format='NHWC'"):
         preprocess_input(batch(), "NHWC")
