@@ -1,11 +1,12 @@
 """Small models of known weights, and ways to run any model that are quick on every backend."""
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
 import numpy as np
+import pytest
 from keras import ops, tree
 
 from keras_fastvit import FastViT
@@ -30,6 +31,18 @@ TINY = Variant(
     top1_distilled=0.0,
 )
 VARIANTS.setdefault(TINY.name, TINY)
+
+
+LARGEST = ("fastvit_mci3", "fastvit_mci4")
+
+
+def at_full_width(names: Iterable[str]) -> list[Any]:
+    """Variants as parameters of tests that build them whole: one process a variant.
+
+    The largest, whose tests take up to 5 and 8 GiB, share one, so never run at the same time.
+    """
+    groups = {name: "+".join(LARGEST) if name in LARGEST else name for name in names}
+    return [pytest.param(name, marks=pytest.mark.xdist_group(groups[name])) for name in names]
 
 
 def tiny(**kwargs: Any) -> FastViT:

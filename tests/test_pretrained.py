@@ -27,6 +27,7 @@ from keras_fastvit.pretrained import NAMED_WEIGHTS, SUFFIXES, find_weights, load
 from keras_fastvit.torch_weights import load_torch_state, to_torch_state
 from keras_fastvit.variants import get_variant
 from tests.hub_server import LOGIN_PAGE, HubServer
+from tests.models import at_full_width
 from tests.reference.fixtures import CLASSIFIERS, VARIANTS, load
 
 REPOSITORY = "timm/fastvit_t8.apple_in1k"
@@ -381,7 +382,7 @@ class TestConstructors:
             assert getattr(keras_fastvit, constructor.__name__) is constructor
             assert constructor.__name__.lower() == variant.replace("_", "")
 
-    @pytest.mark.parametrize("variant", VARIANTS)
+    @pytest.mark.parametrize("variant", at_full_width(VARIANTS))
     def test_make_their_variant(self, variant):
         model = CONSTRUCTORS[variant](weights=None, input_shape=(32, 32, 3))
         assert (model.variant, model.name) == (variant, variant)

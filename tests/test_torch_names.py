@@ -10,6 +10,7 @@ from keras_fastvit import FastViT
 from keras_fastvit.torch_names import detect, from_torch, layer_names, to_torch, torch_name
 from keras_fastvit.torch_weights import load_torch_state, to_torch_state
 from keras_fastvit.variants import get_variant
+from tests.models import at_full_width
 from tests.reference.fixtures import CLASSIFIERS, FOUR_STAGE_TOWERS, VARIANTS, VARIANTS_OF, load
 
 CONVENTIONS = ("timm", "apple")
@@ -28,7 +29,7 @@ def values(model):
 
 
 @pytest.mark.single_backend
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", at_full_width(VARIANTS))
 def test_names_shapes_and_values_both_ways(variant):
     model = build(variant)
     for convention in [x for x in CONVENTIONS if variant in VARIANTS_OF[x]]:

@@ -12,7 +12,7 @@ from keras import ops
 from keras_fastvit import FastViT, fuse
 from keras_fastvit.torch_weights import load_torch_state
 from keras_fastvit.variants import ATTENTION, VARIANTS, get_variant
-from tests.models import TINY, count, gradients, images, run
+from tests.models import TINY, at_full_width, count, gradients, images, run
 from tests.reference.fixtures import VARIANTS as NAMES
 from tests.reference.fixtures import VARIANTS_OF, load
 
@@ -47,10 +47,7 @@ class Tapped(NamedTuple):
     outputs: keras.Model
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NAMES],
-)
+@pytest.fixture(scope="module", params=at_full_width(NAMES))
 def tapped(request: pytest.FixtureRequest) -> Tapped:
     """One model a variant, with the weights of timm's fixture, built once for all tests."""
     model = FastViT(
