@@ -236,7 +236,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", choices=VARIANTS, help="variant, such as fastvit_t8")
     parser.add_argument("--output", type=Path, help="file to write")
     parser.add_argument("--to", choices=SUFFIXES, default="keras", help="whose layout to write")
-    parser.add_argument("--classes", type=int, help="classes of a file's classifier; default: the variant's")
+    parser.add_argument(
+        "--classes", type=int, help="classes of a file's classifier; default: the variant's"
+    )
     parser.add_argument("--verify", action="store_true", help="compare with timm")
     args = parser.parse_args(argv)
     if not (args.output or args.verify):
