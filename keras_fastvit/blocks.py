@@ -15,6 +15,7 @@ from keras_fastvit.layers import (
     DropPath,
     FastViTLayer,
     InferenceForm,
+    LayerNorm,
     LayerScale,
     MobileOneBlock,
     SqueezeExcite,
@@ -363,8 +364,11 @@ class AttentionBlock(FastViTLayer):
     def build(self, input_shape: Any) -> None:
         scale, rate = self.layer_scale_init_value, self.drop_path_rate
         hidden = int(self._channels(input_shape) * self.mlp_ratio)
-        make_norm = self._layer_norm if self.norm_type == LAYER_NORM else self._batch_norm
-        self.norm = make_norm("norm")
+        self.norm = (
+            LayerNorm(**self._like("norm"))
+            if self.norm_type == LAYER_NORM
+            else self._batch_norm("norm")
+        )
         self.token_mixer = Attention(**self._like("token_mixer"))
         self.layer_scale_1 = LayerScale(scale, **self._like("layer_scale_1"))
         self.drop_path_1 = DropPath(rate, **self._inherited("drop_path_1"))
@@ -387,11 +391,13 @@ class AttentionBlock(FastViTLayer):
         return x + self.drop_path_2(y, training=training)
 
     def _inference_form(self) -> InferenceForm:
-        attention = self.token_mixer.folded_inference_form(
-            affine_of(self.norm), self.layer_scale_1.folded()
-        )
+        scale = self.layer_scale_1.folded()
         if self.norm_type == LAYER_NORM:
-            bare = self._layer_norm(self._inference_name("norm"), affine=False)
-            attention = chain(bare, attention)
+            attention = chain(
+                self.norm.bare_inference_form(),
+                self.token_mixer.folded_inference_form(self.norm.folded(), scale),
+            )
+        else:
+            attention = self.token_mixer.folded_inference_form(affine_of(self.norm), scale)
         mlp = self.mlp.scaled_inference_form(self.layer_scale_2.folded())
         return chain(residual(attention), residual(mlp))

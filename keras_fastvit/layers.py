@@ -130,16 +130,6 @@ class FastViTLayer(layers.Layer):
             **self._inherited(name),
         )
 
-    def _layer_norm(self, name: str, affine: bool = True) -> layers.LayerNormalization:
-        """Normalises over channels; without `affine` it has no weights."""
-        return layers.LayerNormalization(
-            axis=self._channel_axis,
-            epsilon=1e-5,
-            center=affine,
-            scale=affine,
-            **self._inherited(name),
-        )
-
     def _padding(self, kernel_size: int, strides: int, name: str) -> layers.Layer | None:
         # "same" pads an even side by one less on the left when strided, which would move the
         # kernel off the 1x1 branches' pixels: pad as PyTorch does, by k // 2 on every side.
@@ -207,10 +197,8 @@ def kernel_of(conv: layers.Layer) -> Kernel:
     return Kernel(kernel, np.zeros(outputs))
 
 
-def affine_of(norm: layers.BatchNormalization | layers.LayerNormalization) -> Affine:
-    """What a batch normalisation does in inference, or a layer normalisation at its end."""
-    if isinstance(norm, layers.LayerNormalization):
-        return Affine(float64(norm.gamma), float64(norm.beta))
+def affine_of(norm: layers.BatchNormalization) -> Affine:
+    """What a batch normalisation does in inference."""
     return fusion.batch_norm(
         float64(norm.gamma),
         float64(norm.beta),
@@ -274,6 +262,51 @@ class LayerScale(FastViTLayer):
 
     def folded(self) -> Array:
         return float64(self.gamma)
+
+
+@register
+class LayerNorm(FastViTLayer):
+    """`gamma * (x - mean) / sqrt(variance + 1e-5) + beta`, of each pixel (arXiv 1607.06450).
+
+    Mean and variance are those of the pixel's channels. Inference form: the bare normalisation,
+    then a depthwise 1x1 convolution, unless the next layer has folded `gamma` and `beta`.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        channels = (self._channels(input_shape),)
+        self.gamma = self.add_weight(shape=channels, initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=channels, initializer="zeros", name="beta")
+        self.bare = self._bare_form(str)
+
+    def call(self, x: Any) -> Any:
+        gamma, beta = self.gamma, self.beta
+        if self.data_format == "channels_first":
+            gamma, beta = ops.reshape(gamma, (-1, 1, 1)), ops.reshape(beta, (-1, 1, 1))
+        return self.bare(x) * gamma + beta
+
+    def _inference_form(self) -> InferenceForm:
+        scale, shift = self.folded()
+        affine = Kernel(scale.reshape(1, 1, -1, 1), shift)
+        return chain(self.bare_inference_form(), self._folded_conv(affine, depthwise=True))
+
+    def folded(self) -> Affine:
+        return Affine(float64(self.gamma), float64(self.beta))
+
+    def bare_inference_form(self) -> InferenceForm:
+        """The inference form without `gamma` and `beta`."""
+        return self._bare_form(self._inference_name)
+
+    def _bare_form(self, name: Callable[[str], str]) -> InferenceForm:
+        common = {"center": False, "scale": False, "epsilon": 1e-5}
+        norm = layers.LayerNormalization(**common, **self._inherited(name("bare")))
+        if self.data_format == "channels_last":
+            return norm
+        # Keras 3.15 on torch normalises over the last axis whatever the `axis`.
+        last, first = (
+            layers.Permute(axes, **self._inherited(name(suffix)))
+            for axes, suffix in (((2, 3, 1), "to_last"), ((3, 1, 2), "to_first"))
+        )
+        return chain(last, norm, first)
 
 
 @register

@@ -26,6 +26,7 @@ from keras_fastvit.layers import (
     Dropout,
     DropPath,
     FastViTLayer,
+    LayerNorm,
     LayerScale,
     MobileOneBlock,
     SqueezeExcite,
@@ -72,6 +73,7 @@ CASES = [
     Case(Dropout, 4, {"rate": 0.0}),
     Case(DropPath, 4, {"rate": 0.5}),
     Case(LayerScale, 4, {"init_value": 0.3}),
+    Case(LayerNorm, 4),
     Case(ConvBN, 4, {"filters": 6, "kernel_size": 3}),
     Case(ConvBN, 4, {"filters": 6, "kernel_size": 1, "strides": 2}),
     Case(ConvBN, 4, {"filters": 12, "kernel_size": 7, "strides": 2, "depthwise": True}),
@@ -363,12 +365,12 @@ def test_squeeze_excite_beside_numpy() -> None:
 @each_data_format
 def test_layer_norm_beside_numpy(data_format: str) -> None:
     """Over channels; of a variance so small that epsilon, 1e-5 in PyTorch, matters."""
-    block = Case(AttentionBlock, 32, {"mlp_ratio": 1, "norm_type": "layer_norm"}).build(data_format)
+    layer = Case(LayerNorm, 32).build(data_format)
     x = 3 + images(2, 3, 4, 32) * 0.003
     mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
-    gamma, beta = (ops.convert_to_numpy(weight) for weight in block.norm.weights)
+    gamma, beta = (ops.convert_to_numpy(weight) for weight in layer.weights)
     expected = (x - mean) / np.sqrt(variance + 1e-5) * gamma + beta
-    received = run(block.norm, in_format(x, data_format))
+    received = run(layer, in_format(x, data_format))
     assert relative_difference(received, in_format(expected, data_format)) < 1e-4
 
 
