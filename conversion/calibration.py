@@ -5,7 +5,6 @@ folder an even spread is taken, the same one each time.
 """
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from keras_fastvit.image_files import FORMATS
+from keras_fastvit.image_files import image_suffixes, named
 from keras_fastvit.preprocessing import load_image, preprocess_input
 
 Array = NDArray[Any]
@@ -25,8 +24,6 @@ LIMIT = 200
 
 FEWEST = 16
 """With fewer, the ranges of activations depend on the choice of the images."""
-
-_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def read_folder(
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.startswith(".")
     ]
-    suffixes = _suffixes()
+    suffixes = image_suffixes()
     loaded: dict[Path, Array] = {}
     skipped: dict[Path, str] = {}
     console = Console(stderr=True)
@@ -138,19 +135,6 @@ def read_folder(
         )
     pixels = np.stack([loaded[path] for path in sorted(loaded)])
     return Calibration(preprocess_input(pixels, "channels_last"), skipped)
-
-
-def named(skipped: Iterable[Path]) -> str:
-    """Returns the number and the first few names of files that could not be used."""
-    names = [path.name for path in skipped]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{len(names)} ({', '.join(names[:_NAMED])}{more})"
-
-
-def _suffixes() -> set[str]:
-    from PIL import Image
-
-    return {name for name, kind in Image.registered_extensions().items() if kind in FORMATS}
 
 
 def _spread(files: list[Path]) -> list[Path]:

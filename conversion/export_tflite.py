@@ -29,6 +29,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 from keras_fastvit import fuse
+from keras_fastvit.labels import check_labels, read_labels
+from keras_fastvit.logits import to_logits
+from keras_fastvit.model_arguments import (
+    DEFAULT_CROP_PCT,
+    add_model_arguments,
+    load_model,
+    model_facts,
+)
+from keras_fastvit.model_files import SUFFIX
 
 from . import layer_report, sidecar
 from .calibration import FEWEST, Calibration, read_calibration
@@ -36,12 +45,9 @@ from .converter import GELUS, PRECISIONS, convert
 from .delegation import delegation
 from .export_files import paths_beside, written_together
 from .export_report import Export, summary, to_markdown
-from .exportable import input_shape, to_logits
-from .labels import check_labels, read_labels
+from .exportable import input_shape
 from .litert import TFLiteModel, operators
 from .lowering import REWRITES, TARGETS, lower
-from .model_arguments import DEFAULT_CROP_PCT, add_model_arguments, load_model, model_facts
-from .model_files import SUFFIX
 from .quantization import CURES
 from .self_check import check_built_in, check_delegation, check_finite, check_images, compare
 from .sidecar_schema import FORMAT

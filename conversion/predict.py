@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_fastvit.model_arguments import add_model_arguments, load_model, model_facts
+from keras_fastvit.model_files import SUFFIX
 from keras_fastvit.preprocessing import class_names, decode_predictions
 
 from . import sidecar
 from .litert import TFLiteModel, check
-from .model_arguments import add_model_arguments, load_model, model_facts
-from .model_files import SUFFIX
 from .preparation import Preparation
 
 Array = NDArray[Any]

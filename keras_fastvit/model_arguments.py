@@ -8,11 +8,10 @@ from pathlib import Path
 import keras
 
 from keras_fastvit.applications import CONSTRUCTORS
+from keras_fastvit.model_files import SUFFIX, read_model_file
 from keras_fastvit.preprocessing import class_names
 from keras_fastvit.pretrained import NamedWeights, find_weights
 from keras_fastvit.variants import VARIANTS, get_variant
-
-from .model_files import SUFFIX, read_model_file
 
 DEFAULT_CROP_PCT = 0.9
 """That of most variants."""
