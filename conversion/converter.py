@@ -33,11 +33,14 @@ class Conversion:
         content: Of the `.tflite` file.
         outputs: What Keras gives for the images with the reference, in float32.
         layers: Of an int8 file the error of every layer, in the order of the graph.
+        gelu: What an int8 file computes GELU with: the operator, too, where it was to be a sigmoid
+            but no weights around it can take its factor.
     """
 
     content: bytes
     outputs: Array
     layers: list[LayerError]
+    gelu: str | None = None
 
 
 def convert(
@@ -83,12 +86,13 @@ def convert(
         }
         (folder / "request.json").write_text(json.dumps(request))
         _run_child(folder, lowered.name, progress)
-        errors = folder / "layers.json"
-        layers = json.loads(errors.read_text()) if errors.exists() else []
+        decisions = folder / "quantized.json"
+        quantized = json.loads(decisions.read_text()) if decisions.exists() else {"layers": []}
         return Conversion(
             (folder / "model.tflite").read_bytes(),
             np.load(folder / "outputs.npy"),
-            [LayerError(**layer) for layer in layers],
+            [LayerError(**layer) for layer in quantized["layers"]],
+            quantized.get("gelu"),
         )
 
 

@@ -41,7 +41,7 @@ from keras_fastvit.model_files import SUFFIX
 
 from . import layer_report, sidecar
 from .calibration import FEWEST, Calibration, read_calibration
-from .converter import GELUS, PRECISIONS, convert
+from .converter import GELUS, PRECISIONS, Conversion, convert
 from .delegation import delegation
 from .export_files import paths_beside, written_together
 from .export_report import Export, summary, to_markdown
@@ -166,7 +166,7 @@ def export(
         bar.show("Running the file in LiteRT")
         files["tflite"].write_bytes(content)
         delegated = delegation(files["tflite"])
-        check_delegation(delegated, quantize, gelu_operator=gelu == "operator")
+        check_delegation(delegated, quantize, _not_for_the_cpu(conversion, target))
         received = TFLiteModel(files["tflite"]).predict(images)
         check = compare(received, conversion.outputs, quantize)
         bar.show("Writing the report")
@@ -181,6 +181,16 @@ def export(
         )
         _write_reports(exported, files)
     return exported
+
+
+def _not_for_the_cpu(conversion: Conversion, target: str) -> set[str]:
+    """Operators that an int8 file may have although XNNPACK has no int8 kernel for them."""
+    if not conversion.gelu:
+        return set()
+    return {
+        *({"GELU"} if conversion.gelu == "operator" else ()),
+        *({"SOFTMAX"} if target not in FLOAT_SOFTMAX else ()),
+    }
 
 
 def _write_reports(exported: Export, files: dict[str, Path]) -> None:

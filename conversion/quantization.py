@@ -47,9 +47,11 @@ Array = NDArray[Any]
 CURES = ("equalise", "ranges", "refit", "rounding")
 """All that is done for accuracy, by name: what a benchmark can leave out."""
 
+RIDGE = 5.0
+"""How near refitted weights stay to the float model's; see `weight_rounding.refit`.
 
-RIDGE = 1.0
-"""How near refitted weights stay to the float model's; see `weight_rounding.refit`."""
+For as many rows as there are inputs to a filter: the more rows, the more they are believed.
+"""
 
 _EQUALISING_IMAGES = 64
 
@@ -61,11 +63,13 @@ class Quantized:
     Attributes:
         model: The int8 form, its weights multiples of what LiteRT will take for their scales.
         ranges: By operation, the range of its output; the input's, by the input layer's name.
+        gelu: `"sigmoid"`, or `"operator"` if no weights around a GELU can take its factor.
         layers: The error of every layer's output on the calibration images, in the graph's order.
     """
 
     model: keras.Model
     ranges: dict[str, Range]
+    gelu: str
     layers: list[LayerError] = field(default_factory=list)
 
 
@@ -90,8 +94,15 @@ def quantize(
         progress: Called with the number of operations that are done, and of all.
     """
     given = dict(ranges or {})
-    model, scales = _scaled(lowered, calibration, gelu, "equalise" in without or bool(given))
-    return _LayerByLayer(lowered, model, scales, given, without).run(calibration, progress)
+    only_gelu = "equalise" in without or bool(given)
+    try:
+        model, scales = _scaled(lowered, calibration, gelu, only_gelu)
+    except FixedScaleError:
+        gelu = "operator"
+        model, scales = _scaled(lowered, calibration, gelu, only_gelu)
+    walk = _LayerByLayer(lowered, model, scales, given, without)
+    layers = walk.run(calibration, progress)
+    return Quantized(model, walk.ranges, gelu, layers)
 
 
 def _scaled(
@@ -101,10 +112,7 @@ def _scaled(
     model = int8_form(lowered, gelu)
     largest = {} if only_gelu else _largest_values(lowered, calibration[:_EQUALISING_IMAGES])
     own = {node.operation.name for node in calls_of(model)}
-    try:
-        scales = channel_scales(model, {name: x for name, x in largest.items() if name in own})
-    except FixedScaleError:
-        return _scaled(lowered, calibration, "operator", only_gelu)
+    scales = channel_scales(model, {name: x for name, x in largest.items() if name in own})
     apply_scales(model, scales)
     return model, scales
 
@@ -144,14 +152,14 @@ class _LayerByLayer:
         for node in calls_of(model):
             for x in node.input_tensors:
                 self._readers[id(x)].append(node)
-        self._ranges: dict[str, Range] = {}
+        self.ranges: dict[str, Range] = {}
 
-    def run(self, images: Array, progress: Callable[[int, int], None]) -> Quantized:
+    def run(self, images: Array, progress: Callable[[int, int], None]) -> list[LayerError]:
         (image,) = self._model.inputs
         name = origin(image)[0].name
-        self._ranges[name] = self._range(name, images, lambda x: x)
+        self.ranges[name] = self._range(name, images, lambda x: x)
         wanted = GraphValues(self._lowered, images)
-        received = GraphValues(self._model, rounded(images, self._ranges[name]))
+        received = GraphValues(self._model, rounded(images, self.ranges[name]))
         # What the float model gives, in the int8 form's scales, for operations that it has not.
         rest = GraphValues(self._model, images)
         in_lowered: dict[str, Any] = {}
@@ -171,19 +179,19 @@ class _LayerByLayer:
                 rest.set(node, reference)
             else:
                 reference = rest.compute(node)
-            self._ranges[name] = self._range_of(node, reference)
+            self.ranges[name] = self._range_of(node, reference)
             if isinstance(operation, WEIGHTED):
                 if outputs is None:
                     outputs = reference + self._error_beside(node, rest, received)
                 self._round_weights(operation, received.value(node.input_tensors[0]), outputs)
-            result = rounded(received.compute(node), self._ranges[name])
+            result = rounded(received.compute(node), self.ranges[name])
             received.set(node, result)
             # What was cut off because GELU does not tell it apart is no error.
             use = self._use(name)
             error = sqnr_db(use(reference), use(result))
             report.append(LayerError(name, type(operation).__name__, error))
             progress(done + 1, len(nodes))
-        return Quantized(self._model, self._ranges, report)
+        return report
 
     def _before_activation(self, node: Any, wanted: GraphValues) -> Array | None:
         """What the float layer gives before the activation that it applies itself, if it does."""
@@ -196,7 +204,7 @@ class _LayerByLayer:
         if (fixed := fixed_range(node.operation)) is not None:
             return fixed
         if keeps_range(node.operation):
-            return self._ranges[origin(node.input_tensors[0])[0].name]
+            return self.ranges[origin(node.input_tensors[0])[0].name]
         return self._range(name, values, self._use(name))
 
     def _use(self, name: str) -> Callable[[Array], Array]:
@@ -237,7 +245,8 @@ class _LayerByLayer:
         kernel = problem.kernel
         refits = "refit" not in self._without
         if refits:
-            kernel = refit(problem.inputs, problem.outputs, kernel, RIDGE)
+            _, rows, taps = problem.inputs.shape
+            kernel = refit(problem.inputs, problem.outputs, kernel, RIDGE * taps / rows)
         if "rounding" not in self._without:
             kernel = round_kernel(problem.inputs, kernel)
         bias = bias_for(problem.inputs, problem.outputs, kernel)

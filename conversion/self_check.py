@@ -1,6 +1,6 @@
 """What a written file must show before it is reported: operators, delegate, outputs."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +47,8 @@ LEFT_OVER: dict[str, set[str]] = {
     "fp16": set(),
     # Weights of 8 bits and activations of 32 do not go together in its depthwise convolutions.
     "dynamic": {"DEPTHWISE_CONV_2D"},
-    # It has neither in int8. Of a FastViT only the attention uses them.
-    "int8": {"BATCH_MATMUL", "SOFTMAX"},
+    # Of more than four axes, as an attention that is not lowered has them.
+    "int8": {"BATCH_MATMUL"},
 }
 """By precision: those of `DELEGATED` that XNNPACK leaves to the interpreter all the same."""
 
@@ -118,7 +118,7 @@ def check_built_in(operators: Iterable[str]) -> None:
         )
 
 
-def check_delegation(delegation: Delegation, quantize: str, gelu_operator: bool) -> None:
+def check_delegation(delegation: Delegation, quantize: str, wanted: Collection[str] = ()) -> None:
     """Checks that the delegate takes what it should: a slow file is a fault too.
 
     Operators that XNNPACK has no kernel for at all, in a user's part of the model, may stay.
@@ -126,13 +126,13 @@ def check_delegation(delegation: Delegation, quantize: str, gelu_operator: bool)
     Args:
         delegation: Of the file.
         quantize: Its precision.
-        gelu_operator: Whether GELU, for which XNNPACK has no int8 kernel, is wanted in an int8
-            file as one operator all the same.
+        wanted: Operators that XNNPACK has no int8 kernel for, and that the file is to have all the
+            same: they are better for what else may run it.
 
     Raises:
         ArithmeticError: If it leaves out an operator that it should take.
     """
-    allowed = LEFT_OVER[quantize] | ({"GELU"} if quantize == "int8" and gelu_operator else set())
+    allowed = LEFT_OVER[quantize] | set(wanted)
     wrong = {
         name: count
         for name, count in delegation.outside.items()

@@ -5,9 +5,10 @@
 takes from FOLDER a lowered model (`model.keras`), the model before (`reference.keras`), images
 (`images.npy`), for int8 calibration images (`calibration.npy`), and what is asked for
 (`request.json`); writes `model.tflite`, what the model before gives in Keras for the images
-(`outputs.npy`) and for int8 each layer's error (`layers.json`). A process of its own, because a
-process has one Keras backend, and because on a GPU Keras may compute in less than float32. Prints
-`progress DONE TOTAL` as it goes; if it fails, it prints the reason, in a line, and exits with 1.
+(`outputs.npy`), and for int8 each layer's error and what GELU became (`quantized.json`). A process
+of its own, because a process has one Keras backend, and because on a GPU Keras may compute in less
+than float32. Prints `progress DONE TOTAL` as it goes; if it fails, it prints the reason, in a line,
+and exits with 1.
 """
 
 import json
@@ -112,8 +113,9 @@ def main(folder: Path) -> None:
             progress=lambda done, total: print("progress", done, total, flush=True),
         )
         content = to_int8_tflite(quantized, calibration, request["float_softmax"])
-        errors = [asdict(layer) for layer in quantized.layers]
-        (folder / "layers.json").write_text(json.dumps(errors))
+        layers = [asdict(layer) for layer in quantized.layers]
+        decisions = {"gelu": quantized.gelu, "layers": layers}
+        (folder / "quantized.json").write_text(json.dumps(decisions))
     else:
         content = to_tflite(model, request["quantize"])
     (folder / "model.tflite").write_bytes(content)

@@ -23,7 +23,9 @@ from conversion.converter import Conversion
 from conversion.export_tflite import export, main
 from conversion.layer_report import LayerError
 from conversion.litert import TFLiteModel, operators
+from conversion.quantization import quantize as decide
 from conversion.self_check import LARGEST_DIFFERENCE
+from conversion.tensorflow_to_tflite import to_int8_tflite
 from keras_fastvit import FastViT
 from keras_fastvit.torch_weights import load_torch_state, to_torch_state
 from tests.models import images, relative_difference, run, tiny
@@ -152,6 +154,16 @@ class TestTheFileComputesWhatTheModelDoes:
 def _functional(function, **kwargs) -> keras.Model:
     image = keras.Input((32, 32, 3), **kwargs)
     return keras.Model(image, function(image), name="of_a_user")
+
+
+@pytest.mark.single_backend
+def test_a_gelu_that_no_weights_stand_before_is_exported_as_one_operator(tmp_path):
+    model = _functional(
+        lambda x: layers.Dense(5)(layers.GlobalAveragePooling2D()(layers.Activation("gelu")(x)))
+    )
+    path, calibration = tmp_path / "model.tflite", images(16, 32, 32, 3)
+    exported = export(model, path, quantize="int8", calibration=calibration)
+    assert exported.operators["GELU"] == exported.delegation.outside["GELU"] == 1
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -295,9 +307,11 @@ def to_conversion(
     model, images, quantize="none", calibration=None, gelu="sigmoid", **kwargs
 ) -> Conversion:
     """In place of `convert`, which starts a process: TensorFlow's converter in this one."""
-    content = to_tflite(model, calibration if quantize == "int8" else None)
     outputs = np.concatenate([run(model, image[None]) for image in images])
-    return Conversion(content, outputs, LAYERS if quantize == "int8" else [])
+    if quantize != "int8":
+        return Conversion(to_tflite(model), outputs, [])
+    decided = decide(model, calibration, gelu)
+    return Conversion(to_int8_tflite(decided, calibration, True), outputs, LAYERS, decided.gelu)
 
 
 @pytest.fixture(scope="module")
@@ -375,9 +389,11 @@ class TestWhatIsWritten:
             outside = exported.delegation.outside[name]
             assert f"| {name} | {count} | {count - outside} | {outside} |" in report
 
-    def test_gelus_that_the_delegate_leaves_out_are_refused(self, tmp_path):
+    def test_gelus_that_the_delegate_leaves_out_are_refused(self, tmp_path, monkeypatch, converted):
+        unasked = replace(converted["int8"], gelu="sigmoid")
+        monkeypatch.setattr(module, "convert", lambda *args, **kwargs: unasked)
         with pytest.raises(ArithmeticError, match=r"XNNPACK.*Received: \d+ GELU outside of it"):
-            export_tiny(tmp_path / "model.tflite", "int8", gelu="sigmoid")
+            export_tiny(tmp_path / "model.tflite", "int8")
         assert names(tmp_path) == []
 
     def test_the_same_twice(self, tmp_path):

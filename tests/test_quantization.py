@@ -211,6 +211,7 @@ def test_a_file_gives_what_the_simulation_gives(gelu, tmp_path):
     assert abs(error - quantized.layers[-1].sqnr_db) < 1.5
     np.testing.assert_allclose(quantisations(content), decided(quantized), rtol=2e-4)
     check_weights(content, quantized.model)
+    assert quantized.gelu == gelu
     assert ("GELU" in operators(content)) == (gelu == "operator")
 
 
