@@ -95,21 +95,8 @@ def read_folder(
         NotADirectoryError: If it is no folder.
         ValueError: If it has fewer than `FEWEST` images that can be read.
     """
-    folder = Path(folder)
-    if not folder.exists():
-        raise FileNotFoundError(
-            f"Calibration needs a folder of images. Received: nothing at '{folder}'"
-        )
-    if not folder.is_dir():
-        raise NotADirectoryError(
-            f"Calibration needs a folder of images. Received: '{folder}', which is no folder"
-        )
-    files = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.startswith(".")
-    ]
-    suffixes = _suffixes()
+    files = files_in(folder, "Calibration")
+    suffixes = image_suffixes()
     loaded: dict[Path, Array] = {}
     skipped: dict[Path, str] = {}
     console = Console(stderr=True)
@@ -140,6 +127,33 @@ def read_folder(
     return Calibration(preprocess_input(pixels, "channels_last"), skipped)
 
 
+def files_in(folder: str | os.PathLike[str], purpose: str) -> list[Path]:
+    """Returns the files in a folder and the folders in it, sorted, without hidden ones.
+
+    Args:
+        folder: Where they are.
+        purpose: What needs them, for the errors.
+
+    Raises:
+        FileNotFoundError: If there is nothing at `folder`.
+        NotADirectoryError: If it is no folder.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise FileNotFoundError(
+            f"{purpose} needs a folder of images. Received: nothing at '{folder}'"
+        )
+    if not folder.is_dir():
+        raise NotADirectoryError(
+            f"{purpose} needs a folder of images. Received: '{folder}', which is no folder"
+        )
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    ]
+
+
 def named(skipped: Iterable[Path]) -> str:
     """Returns the number and the first few names of files that could not be used."""
     names = [path.name for path in skipped]
@@ -147,7 +161,8 @@ def named(skipped: Iterable[Path]) -> str:
     return f"{len(names)} ({', '.join(names[:_NAMED])}{more})"
 
 
-def _suffixes() -> set[str]:
+def image_suffixes() -> set[str]:
+    """Returns the ends of the names of files that `load_image` reads: `.jpg`, `.png` and others."""
     from PIL import Image
 
     return {name for name, kind in Image.registered_extensions().items() if kind in FORMATS}
