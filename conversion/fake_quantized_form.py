@@ -46,7 +46,7 @@ def fake_quantized(quantized: Quantized, levels: int = INT8_LEVELS) -> keras.Mod
         learns = "scale" if operation.name in symmetric else "ends"
         if fixed_range(operation) is not None:
             learns = "nothing"
-        return FakeQuantize(low, high, learns, name=operation.name + _SUFFIX)
+        return FakeQuantize(low, high, learns, name=operation.name + _SUFFIX, dtype="float32")
 
     source = origin(model.inputs[0])[0]
     image = keras.Input(model.inputs[0].shape[1:], name=source.name)
@@ -71,7 +71,7 @@ def _trainable(operation: Any, levels: int) -> Any:
         return copy
     copy.build(operation._inbound_nodes[0].input_tensors[0].shape)
     copy.set_weights(operation.get_weights())
-    return FakeQuantizedWeights(copy, levels, name=operation.name)
+    return FakeQuantizedWeights(copy, levels, name=operation.name, dtype="float32")
 
 
 def _check_layers(model: keras.Model) -> None:

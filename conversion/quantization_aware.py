@@ -88,7 +88,7 @@ def fine_tune(
 
     Raises:
         ValueError: If the model is no inference form, has layers whose weights int8 rounds
-            otherwise, has NaN in it, or the images have.
+            otherwise, or has NaN in it; if the images have, or are of another shape.
         FloatingPointError: If the loss is no number.
     """
     if is_fake_quantized(model):
@@ -101,12 +101,13 @@ def fine_tune(
     shape = input_shape(lowered)
     for layer in lowered._flatten_layers():
         layer.dtype_policy = "float32"  # as a phone computes
-    images = _checked(read_calibration(calibration, shape, DEFAULT_CROP_PCT).images, "calibration")
+    _check_images(calibration, shape, "calibration")
+    images = read_calibration(calibration, shape, DEFAULT_CROP_PCT).images
     student = fake_quantized(
         quantize(lowered, images, DEFAULT_GELUS[target], levels=levels), levels
     )
     if isinstance(data, np.ndarray):
-        data = _checked(data, "data")
+        _check_images(data, shape, "data")
         steps = -(-len(data) // BATCH_SIZE)
     else:
         steps = len(data)
@@ -132,13 +133,13 @@ def fine_tune(
     return keras.Model(student.inputs, softmax(student.outputs[0]), name=student.name)
 
 
-def _checked(images: Array, name: str) -> Array:
-    if not np.isfinite(images).all():
+def _check_images(images: Array, shape: tuple[int, ...], name: str) -> None:
+    wrong = np.count_nonzero(~np.isfinite(images))
+    if images.shape[1:] != shape[1:] or wrong:
         raise ValueError(
-            f"The images of `{name}` must be finite. Received: "
-            f"{np.count_nonzero(~np.isfinite(images))} NaN or infinite values"
+            f"`{name}` must be normalised images of shape {shape[1:]}. Received: an array of shape "
+            f"{images.shape} with {wrong} NaN or infinite values"
         )
-    return images
 
 
 class _Distillation(keras.Model):
