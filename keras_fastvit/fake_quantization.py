@@ -63,6 +63,7 @@ def round_weights(kernel: Any, levels: int, axes: int | Sequence[int]) -> Any:
         levels: 1 to 127.
         axes: Along which a filter's weights lie.
     """
+    kernel = ops.convert_to_tensor(kernel)
     largest = ops.max(ops.abs(kernel), axes, keepdims=True)
     divisors = ops.where(largest > 0, largest, 1.0)  # a filter of zeros stays one
     steps = ops.round(kernel / divisors * levels)

@@ -115,7 +115,7 @@ def test_the_gradients_are_the_same_on_every_backend():
     # Beyond, on an end, within, within, on an end, beyond.
     x = np.array([[-3.0, -1.0, -0.5, 0.25, 1.55, 4.0]], "float32")
     weights = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0], "float32")
-    found = gradients(model, x, lambda y: ops.sum(y * weights))
+    found = gradients(model, x, lambda y: ops.sum(y * ops.convert_to_tensor(weights)))
     kernel, stretch = sorted(found, key=np.size, reverse=True)
     np.testing.assert_allclose(kernel[1:4], (x[0] * weights)[1:4])
     assert kernel[0] == kernel[5] == 0
