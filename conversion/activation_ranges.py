@@ -97,7 +97,10 @@ def symmetric(limits: Range) -> Range:
 
 def keeps_range(operation: Any) -> bool:
     """Whether LiteRT wants the operation's output in the range of its input."""
-    return isinstance(operation, _REARRANGING)
+    if isinstance(operation, layers.Concatenate):
+        # Of a tensor with itself, as in the lowering of depth multipliers.
+        return len({id(x) for x in operation._inbound_nodes[0].input_tensors}) == 1
+    return isinstance(operation, _REARRANGING) or type(operation).__name__ == "Take"
 
 
 def fixed_range(operation: Any) -> Range | None:

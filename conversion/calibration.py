@@ -92,20 +92,7 @@ def read_folder(
         NotADirectoryError: If it is no folder.
         ValueError: If it has fewer than `FEWEST` images that can be read.
     """
-    folder = Path(folder)
-    if not folder.exists():
-        raise FileNotFoundError(
-            f"Calibration needs a folder of images. Received: nothing at '{folder}'"
-        )
-    if not folder.is_dir():
-        raise NotADirectoryError(
-            f"Calibration needs a folder of images. Received: '{folder}', which is no folder"
-        )
-    files = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.startswith(".")
-    ]
+    files = files_in(folder, "Calibration")
     suffixes = image_suffixes()
     loaded: dict[Path, Array] = {}
     skipped: dict[Path, str] = {}
@@ -135,6 +122,33 @@ def read_folder(
         )
     pixels = np.stack([loaded[path] for path in sorted(loaded)])
     return Calibration(preprocess_input(pixels, "channels_last"), skipped)
+
+
+def files_in(folder: str | os.PathLike[str], purpose: str) -> list[Path]:
+    """Returns the files in a folder and the folders in it, sorted, without hidden ones.
+
+    Args:
+        folder: Where they are.
+        purpose: What needs them, for the errors.
+
+    Raises:
+        FileNotFoundError: If there is nothing at `folder`.
+        NotADirectoryError: If it is no folder.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise FileNotFoundError(
+            f"{purpose} needs a folder of images. Received: nothing at '{folder}'"
+        )
+    if not folder.is_dir():
+        raise NotADirectoryError(
+            f"{purpose} needs a folder of images. Received: '{folder}', which is no folder"
+        )
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    ]
 
 
 def _spread(files: list[Path]) -> list[Path]:

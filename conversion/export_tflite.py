@@ -46,6 +46,7 @@ from .delegation import delegation
 from .export_files import paths_beside, written_together
 from .export_report import Export, summary, to_markdown
 from .exportable import input_shape
+from .fake_quantized_form import int8_form_of, is_fake_quantized
 from .litert import TFLiteModel, operators
 from .lowering import REWRITES, TARGETS, lower
 from .quantization import CURES
@@ -86,7 +87,9 @@ def export(
         model: A FastViT in training or inference form, or any functional or Sequential model of
             Keras' and this package's layers, with one image input `(batch, height, width,
             channels)`, normalised as by `preprocess_input`, and one output. Its own backend does
-            not matter.
+            not matter. Of a model with fake quantisation (`quantization_aware`) the weights, and in
+            int8 the ranges, are those that it has learnt; other precisions compute the same without
+            rounding. It must have been trained for the same target, and leaves nothing to decide.
         path: Where to write, ending in `.tflite`. What is there is replaced.
         image_size: Side in pixels or `(height, width)`, for a model whose sides are None.
         quantize: `"none"` for float32, `"fp16"` for weights in float16, `"dynamic"` for weights
@@ -120,10 +123,13 @@ def export(
     ((1, 10), 17, True)
     """
     path = Path(path)
+    trained = is_fake_quantized(model)
+    if trained:
+        _check_left_to_decide(model, without, gelu)
     gelu = gelu or DEFAULT_GELUS.get(target, GELUS[0])
-    _check_arguments(path, quantize, calibration, gelu)
+    _check_arguments(path, quantize, calibration, target, gelu)
     _check_installed(quantize)
-    fused = fuse(model)
+    fused, ranges = int8_form_of(model, image_size) if trained else (fuse(model), None)
     shape = input_shape(fused, image_size)
     logits, activation = to_logits(fused)
     if labels is not None:
@@ -133,7 +139,7 @@ def export(
     with written_together(paths_beside(path, quantize)) as files, _Bar() as bar:
         bar.show("Lowering the model")
         rewrites = [name for name in without if name not in CURES]
-        lowered = lower(logits, shape[1:3], target, rewrites)
+        lowered = logits if trained else lower(logits, shape[1:3], target, rewrites)
         bar.show(f"Converting it, quantize={quantize}")
         images = check_images(shape, photographs)
         conversion = convert(
@@ -144,6 +150,7 @@ def export(
             gelu,
             float_softmax=target in FLOAT_SOFTMAX,
             without_cures=[name for name in without if name in CURES],
+            ranges=ranges,
             reference=logits,
             progress=bar.advance,
         )
@@ -201,10 +208,23 @@ def _write_reports(exported: Export, files: dict[str, Path]) -> None:
     files["sidecar"].write_text(sidecar.to_json(exported.sidecar), encoding="utf-8")
 
 
-def _check_arguments(path: Path, quantize: str, calibration: Any, gelu: str) -> None:
+def _check_left_to_decide(model: keras.Model, without: Collection[str], gelu: str | None) -> None:
+    if without or gelu is not None:
+        raise ValueError(
+            "Quantisation-aware training has decided how the model computes: expected no `without` "
+            f"and no `gelu`. Received: model '{model.name}' with fake quantisation, "
+            f"without={without!r}, gelu={gelu!r}"
+        )
+
+
+def _check_arguments(path: Path, quantize: str, calibration: Any, target: str, gelu: str) -> None:
     if path.suffix != ".tflite":
         raise ValueError(f"The file's name must end in .tflite. Received: '{path}'")
-    for name, value, known in (("quantize", quantize, PRECISIONS), ("gelu", gelu, GELUS)):
+    for name, value, known in (
+        ("quantize", quantize, PRECISIONS),
+        ("target", target, tuple(TARGETS)),
+        ("gelu", gelu, GELUS),
+    ):
         if value not in known:
             raise ValueError(f"`{name}` must be one of {', '.join(known)}. Received: {value!r}")
     if quantize == "int8" and calibration is None:

@@ -20,8 +20,10 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
+from keras_fastvit.fake_quantization import INT8_LEVELS, round_weights
 from keras_fastvit.graph_rewriting import calls_of, origin
 
 from .activation_ranges import (
@@ -36,7 +38,7 @@ from .activation_ranges import (
 )
 from .channel_scales import WEIGHTED, FixedScaleError, Scales, apply_scales, channel_scales
 from .graph_values import GraphValues
-from .int8_form import int8_form, is_gelu_gate, linear_copy
+from .int8_form import int8_form, is_gelu, is_gelu_gate, linear_copy
 from .layer_inputs import layer_problem
 from .layer_report import LayerError
 from .metrics import sqnr_db
@@ -79,6 +81,7 @@ def quantize(
     gelu: str = "sigmoid",
     ranges: Mapping[str, Range] | None = None,
     without: Collection[str] = (),
+    levels: int = INT8_LEVELS,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Quantized:
     """Decides on the ranges and the weights of a lowered model's int8 form.
@@ -91,6 +94,8 @@ def quantize(
             training, by operation; the others are chosen here. If any is given, channels are not
             scaled.
         without: Which of `CURES` to leave out.
+        levels: How many steps a filter's largest weight has; fewer than int8's, such as 7 for 4
+            bits, show what fewer bits would do.
         progress: Called with the number of operations that are done, and of all.
     """
     given = dict(ranges or {})
@@ -100,9 +105,32 @@ def quantize(
     except FixedScaleError:
         gelu = "operator"
         model, scales = _scaled(lowered, calibration, gelu, only_gelu)
-    walk = _LayerByLayer(lowered, model, scales, given, without)
+    walk = _LayerByLayer(lowered, model, scales, given, without, levels)
     layers = walk.run(calibration, progress)
     return Quantized(model, walk.ranges, gelu, layers)
+
+
+def quantize_as_trained(
+    form: keras.Model,
+    ranges: Mapping[str, Range],
+    images: Array,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Quantized:
+    """Takes over what quantisation-aware training has decided on, and finds each layer's error.
+
+    Args:
+        form: An int8 form, its weights multiples of what LiteRT will take for their scales.
+        ranges: By operation; of one that is missing, the range is chosen here.
+        images: Normalised images, float32 `(images, height, width, channels)`.
+        progress: As of `quantize`.
+    """
+    nodes = list(calls_of(form))
+    names = [origin(form.inputs[0])[0].name, *(node.operation.name for node in nodes)]
+    scales = {name: np.ones(1, "float32") for name in names}
+    walk = _LayerByLayer(form, form, scales, ranges, CURES, INT8_LEVELS)
+    layers = walk.run(images, progress)
+    gelu = "operator" if any(is_gelu(node.operation) for node in nodes) else "sigmoid"
+    return Quantized(form, walk.ranges, gelu, layers)
 
 
 def _scaled(
@@ -139,9 +167,10 @@ class _LayerByLayer:
         scales: Scales,
         given: Mapping[str, Range],
         without: Collection[str],
+        levels: int,
     ) -> None:
         self._lowered, self._model, self._scales = lowered, model, scales
-        self._given, self._without = given, without
+        self._given, self._without, self._levels = given, without, levels
         self._symmetric = symmetric_tensors(model)
         self._gates = {
             origin(node.input_tensors[0])[0].name
@@ -248,7 +277,9 @@ class _LayerByLayer:
             _, rows, taps = problem.inputs.shape
             kernel = refit(problem.inputs, problem.outputs, kernel, RIDGE * taps / rows)
         if "rounding" not in self._without:
-            kernel = round_kernel(problem.inputs, kernel)
+            kernel = round_kernel(problem.inputs, kernel, self._levels)
+        elif self._levels < INT8_LEVELS:  # the converter rounds to int8's own
+            kernel = np.asarray(ops.convert_to_numpy(round_weights(kernel, self._levels, 1)))
         bias = bias_for(problem.inputs, problem.outputs, kernel)
         problem.assign(layer, kernel, bias if refits and layer.use_bias else None)
 
