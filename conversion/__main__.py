@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
-    "train": ("keras_fastvit.training.__main__", "a model on a folder of images"),
+    "train": (".train", "a model on a folder of images"),
     "port": (".port_weights", "weights between Keras, timm and Apple"),
     "export": (".export_tflite", "a model to a .tflite file"),
     "predict": (".predict", "the classes of images, by a model or a .tflite file"),

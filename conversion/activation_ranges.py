@@ -24,6 +24,9 @@ UNIT_RANGE: Range = (0.0, 255 / 256)
 TANH_RANGE: Range = (-1.0, 127 / 128)
 """Of a tanh's outputs, the same."""
 
+_LEAST_SHARE = 2.0**-9
+"""Of a sum's scale that a summand's may have: XNNPACK adds in int8 from 2⁻¹⁰ on."""
+
 _BINS = 4096
 _SHRINKAGES = np.concatenate([[1.0], np.linspace(0.98, 0.1, 45)])
 
@@ -93,6 +96,22 @@ def symmetric(limits: Range) -> Range:
     """Returns a range around this one with the zero point 0."""
     scale = max(-limits[0] / 128, limits[1] / 127)
     return -128 * scale, 127 * scale
+
+
+def wide_enough(limits: Range, total: Array) -> Range:
+    """Returns a range around this one, of a summand that XNNPACK can add in int8.
+
+    A narrower one, such as that of a residual branch whose layer scale is still near zero, ends
+    before half a step of the sum: wider steps take nothing from it that the sum would show.
+
+    Args:
+        limits: Of the summand.
+        total: The sum's values.
+    """
+    low, high = limits
+    least = _LEAST_SHARE * float(total.max() - total.min())
+    factor = max(least / (high - low), 1.0)
+    return low * factor, high * factor
 
 
 def keeps_range(operation: Any) -> bool:

@@ -35,6 +35,7 @@ from .activation_ranges import (
     rounded,
     symmetric,
     symmetric_tensors,
+    wide_enough,
 )
 from .channel_scales import WEIGHTED, FixedScaleError, Scales, apply_scales, channel_scales
 from .graph_values import GraphValues
@@ -208,7 +209,7 @@ class _LayerByLayer:
                 rest.set(node, reference)
             else:
                 reference = rest.compute(node)
-            self.ranges[name] = self._range_of(node, reference)
+            self.ranges[name] = self._range_of(node, reference, rest)
             if isinstance(operation, WEIGHTED):
                 if outputs is None:
                     outputs = reference + self._error_beside(node, rest, received)
@@ -228,13 +229,17 @@ class _LayerByLayer:
             return None
         return wanted.give(linear_copy(node.operation, node.operation.name), node)
 
-    def _range_of(self, node: Any, values: Array) -> Range:
+    def _range_of(self, node: Any, values: Array, rest: GraphValues) -> Range:
         name = node.operation.name
         if (fixed := fixed_range(node.operation)) is not None:
             return fixed
         if keeps_range(node.operation):
             return self.ranges[origin(node.input_tensors[0])[0].name]
-        return self._range(name, values, self._use(name))
+        limits = self._range(name, values, self._use(name))
+        _, other = self._summation(node)
+        if other is None or not rest.knows(other):
+            return limits
+        return exact_range(wide_enough(limits, values + rest.value(other)))
 
     def _use(self, name: str) -> Callable[[Array], Array]:
         """What the output of this operation goes through before anything else sees it."""
@@ -253,21 +258,25 @@ class _LayerByLayer:
         return exact_range(symmetric(limits) if name in self._symmetric else limits)
 
     def _error_beside(self, node: Any, wanted: GraphValues, received: GraphValues) -> Array | float:
-        """What the tensor lacks that this call's output is added to, if it is already known.
+        """What the part of a convolution lacks that this call is added to, if it is known.
 
-        A convolution at the end of a residual branch, or the last part of a large kernel, can so
-        make up for the rounding errors of the other summand, as far as its inputs tell of them.
+        The last part of a large kernel can so make up for the rounding errors of the others, as far
+        as its inputs tell of them. The end of a residual branch cannot: that gained nothing.
         """
-        output = node.outputs[0]
-        if "refit" in self._without or len(self._readers[id(output)]) != 1:
+        reader, other = self._summation(node)
+        parts = isinstance(reader, keras.layers.Add) and "refit" not in self._without
+        if not parts or other.shape != node.outputs[0].shape or not received.knows(other):
             return 0.0
-        (reader,) = self._readers[id(output)]
-        others = [x for x in reader.input_tensors if x is not output]
-        if not isinstance(reader.operation, keras.layers.Add) or len(others) != 1:
-            return 0.0
-        if others[0].shape != output.shape or not received.knows(others[0]):
-            return 0.0
-        return wanted.value(others[0]) - received.value(others[0])
+        return wanted.value(other) - received.value(other)
+
+    def _summation(self, node: Any) -> tuple[Any, Any]:
+        """The sum that alone reads this call's output, and its other summand; or None twice."""
+        readers = self._readers[id(node.outputs[0])]
+        if len(readers) == 1 and type(readers[0].operation).__name__ == "Add":
+            others = [x for x in readers[0].input_tensors if x is not node.outputs[0]]
+            if len(others) == 1:
+                return readers[0].operation, others[0]
+        return None, None
 
     def _round_weights(self, layer: Any, inputs: Array, outputs: Array) -> None:
         problem = layer_problem(layer, inputs, outputs)

@@ -1,13 +1,7 @@
 """Quantisation-aware fine-tuning: a model learns to compute in int8 what it computes in float.
 
-    python -m conversion.quantization_aware --model RUN/fused.keras --data photographs \
-        --calibration photographs --epochs 3 --output RUN
-    keras-fastvit export --model RUN/quantization_aware.keras --quantize int8 \
-        --calibration photographs --output mine.tflite
-
-The first writes `quantization_aware.keras`, and `quantization_aware.csv` with each epoch's loss,
-which it prints; the second takes over the ranges and the weights that were learnt. Both folders
-hold photographs like those that the app will see, in folders of any kind: no labels are needed.
+`export` takes over the weights and the ranges that were learnt. The command is
+`keras-fastvit train --quantization-aware N` (`conversion/train.py`).
 
 Where post-training int8 loses nothing there is nothing to win. Labels would teach the model its
 task anew, from what it has mostly learnt by heart. The float model's outputs tell of every image
@@ -15,11 +9,8 @@ what int8 should give, are as good on images without labels, and are what the ex
 So the loss is the mean squared difference of the logits, the noise that `export` reports.
 """
 
-import argparse
 import math
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -27,21 +18,17 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.fake_quantization import INT8_LEVELS
 from keras_fastvit.graph_rewriting import GraphRewriter
 from keras_fastvit.logits import to_logits
-from keras_fastvit.model_arguments import DEFAULT_CROP_PCT, image_size
-from keras_fastvit.model_files import SUFFIX, read_model_file
+from keras_fastvit.model_arguments import DEFAULT_CROP_PCT
 
-from .calibration import FEWEST, read_calibration
+from .calibration import read_calibration
 from .export_tflite import DEFAULT_GELUS
 from .exportable import input_shape
 from .fake_quantized_form import fake_quantized, is_fake_quantized
-from .image_batches import ImageBatches
-from .lowering import TARGETS, lower
+from .lowering import lower
 from .quantization import quantize
-from .static_graph import static_shape
 
 Array = NDArray[Any]
 
@@ -176,75 +163,3 @@ class _FiniteLoss(keras.callbacks.Callback):
                 "The loss must be a finite number; a lower learning rate may help. "
                 f"Received: loss={loss} in step {batch + 1}"
             )
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status."""
-    parser = argparse.ArgumentParser(description="Fine-tunes a model for int8.")
-    parser.add_argument(
-        "--model", type=Path, required=True, metavar=f"M{SUFFIX}", help="in inference form"
-    )
-    parser.add_argument(
-        "--data", type=Path, required=True, metavar="DIR", help="folder of images to train on"
-    )
-    parser.add_argument(
-        "--calibration",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help=f"folder of at least {FEWEST} images to choose the first ranges with",
-    )
-    parser.add_argument("--epochs", type=int, default=3, metavar="N", help="(default: 3)")
-    parser.add_argument(
-        "--learning-rate",
-        type=float,
-        default=LEARNING_RATE,
-        metavar="R",
-        help=f"(default: {LEARNING_RATE})",
-    )
-    parser.add_argument(
-        "--image-size",
-        type=image_size,
-        metavar="H[xW]",
-        help="sides in pixels, for a model that takes images of any size",
-    )
-    parser.add_argument("--target", choices=TARGETS, default="cpu", help="(default: cpu)")
-    parser.add_argument("--seed", type=int, default=0, help="of the images' order (0)")
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="RUN", help="folder to write to"
-    )
-    args = parser.parse_args(argv)
-    try:
-        path = run(args)
-    except (ArithmeticError, ImportError, OSError, ValueError) as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
-    print(f"{path}: export it with --quantize int8 --target {args.target}")
-    return 0
-
-
-def run(args: argparse.Namespace) -> Path:
-    """Does what the command's arguments ask for; returns the path of the model."""
-    keras.utils.set_random_seed(args.seed)
-    model = read_model_file(args.model)
-    args.output.mkdir(parents=True, exist_ok=True)
-    shape = static_shape(model, args.image_size)
-    history = keras.callbacks.CSVLogger(args.output / "quantization_aware.csv")
-    trained = fine_tune(
-        model,
-        ImageBatches(args.data, shape[1:3], DEFAULT_CROP_PCT, BATCH_SIZE),
-        read_calibration(args.calibration, shape, DEFAULT_CROP_PCT).images,
-        args.epochs,
-        args.learning_rate,
-        image_size=args.image_size,
-        target=args.target,
-        callbacks=[history],
-        verbose=1 if sys.stderr.isatty() else 2,
-    )
-    path = args.output / f"quantization_aware{SUFFIX}"
-    with written_beside(path) as unfinished:
-        trained.save(unfinished)
-    return path
-
-
-if __name__ == "__main__":
-    sys.exit(main())

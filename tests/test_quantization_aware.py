@@ -1,6 +1,7 @@
 """Quantisation-aware training: what is trained is what the file computes, and it helps."""
 
 import functools
+import re
 
 import keras
 import numpy as np
@@ -10,12 +11,12 @@ from keras import layers, ops
 from conversion.activation_ranges import exact_range, rounded, scale_and_zero_point
 from conversion.export_tflite import export
 from conversion.fake_quantized_form import fake_quantized, int8_form_of, is_fake_quantized
-from conversion.image_batches import ImageBatches
 from conversion.litert import TFLiteModel
 from conversion.lowering import lower
 from conversion.metrics import sqnr_db
 from conversion.quantization import CURES, quantize, quantize_as_trained
-from conversion.quantization_aware import fine_tune, main
+from conversion.quantization_aware import fine_tune
+from conversion.train import main
 from keras_fastvit import fuse
 from keras_fastvit.fake_quantization import (
     FakeQuantize,
@@ -25,6 +26,7 @@ from keras_fastvit.fake_quantization import (
 )
 from keras_fastvit.model_files import read_model_file
 from tests.models import gradients, images, randomize, run, tiny
+from tests.photographs import write_photographs
 from tests.test_quantization import calibration, quantisations
 
 FOUR_BITS = 7
@@ -371,39 +373,40 @@ def test_a_learning_rate_that_is_too_high():
 
 @pytest.mark.single_backend
 class TestTheCommand:
-    def arguments(self, tmp_path, model):
-        model.save(tmp_path / "model.keras")
-        folder = tmp_path / "images"
-        folder.mkdir()
-        for i in range(20):
-            pixels = np.random.default_rng(i).integers(0, 256, (9, 12, 3), "uint8")
-            keras.utils.save_img(folder / f"{i}.png", pixels, scale=False)
-        (folder / "notes.txt").write_text("no image")
-        paths = {"model": tmp_path / "model.keras", "data": folder, "calibration": folder}
-        paths["output"] = tmp_path / "run"
-        return [x for name, path in paths.items() for x in (f"--{name}", str(path))]
+    def arguments(self, tmp_path, *more):
+        folder = write_photographs(tmp_path / "photographs", count=8)
+        return [
+            *("--data", str(folder), "--model", "fastvit_tiny", "--recipe", "paper"),
+            *("--epochs", "1", "--batch-size", "8", "--image-size", "32"),
+            *("--output", str(tmp_path / "run"), *more),
+        ]
 
-    def test_it_writes_a_model_and_its_history(self, tmp_path, capsys):
-        assert main([*self.arguments(tmp_path, small()), "--epochs", "2"]) == 0
-        model = read_model_file(tmp_path / "run/quantization_aware.keras")
-        assert is_fake_quantized(model)
+    def test_what_it_writes_is_exported_as_it_was_trained(self, tmp_path, capsys):
+        arguments = self.arguments(tmp_path, "--quantization-aware", "2")
+        assert main(arguments) == 0
+        assert (
+            capsys.readouterr()
+            .out.splitlines()[-1]
+            .endswith("quantization_aware.keras: export it with --quantize int8")
+        )
         history = (tmp_path / "run/quantization_aware.csv").read_text().splitlines()
         assert history[0].startswith("epoch,loss")
         assert len(history) == 3
-        assert "quantization_aware.keras: export it with" in capsys.readouterr().out
+        path = tmp_path / "run/quantization_aware.keras"
+        model = read_model_file(path)
+        assert is_fake_quantized(model)
+        exported = export(
+            model, tmp_path / "int8.tflite", quantize="int8", calibration=images(16, 32, 32, 3)
+        )
+        assert exported.check.sqnr_db > 30
 
     def test_errors_are_one_line(self, tmp_path, capsys):
-        with pytest.raises(SystemExit) as stopped:
-            main(self.arguments(tmp_path, tiny(input_shape=(32, 32, 3))))
-        assert stopped.value.code == 2
-        (line,) = capsys.readouterr().err.splitlines()
-        assert "Only an inference form can be lowered" in line
-
-    def test_images_come_in_another_order_each_epoch(self, tmp_path):
-        self.arguments(tmp_path, small())
-        batches = ImageBatches(tmp_path / "images", (8, 8), 1.0, 8)
-        assert [len(batches[i][0]) for i in range(len(batches))] == [8, 8, 4]
-        first = batches[0][0]
-        np.testing.assert_array_equal(batches[0][0], first)
-        batches.on_epoch_end()
-        assert not np.array_equal(batches[0][0], first)
+        arguments = self.arguments(tmp_path)
+        for more, message in (
+            (("-1",), r"must be 0 epochs or more\. Received: -1"),
+            (("1", "--teacher", "t.keras"), r"expects no teacher\. Received: teacher=.*t\.keras"),
+        ):
+            with pytest.raises(SystemExit) as stopped:
+                main([*arguments, "--quantization-aware", *more])
+            assert stopped.value.code == 2
+            assert re.search(message, capsys.readouterr().err.splitlines()[-1])

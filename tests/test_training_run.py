@@ -212,7 +212,8 @@ def test_a_teacher_in_a_file_is_believed(folder: Path, tmp_path: Path) -> None:
     teacher = keras.Model(image, head(keras.layers.GlobalAveragePooling2D()(image)))
     head.set_weights([np.zeros((3, 3)), np.array([0.0, 0.0, 9.0])])
     teacher.save(tmp_path / "teacher.keras")
-    recipe = replace(SMALL, distilled=True)
+    phase = Phase(epochs=6, learning_rate=2e-2)
+    recipe = replace(SMALL, phases=(phase,), batch_size=2, distilled=True)
     trained = train(folder, tmp_path / "run", TINY.name, recipe, teacher=tmp_path / "teacher.keras")
     paths = [folder / path for path in trained.data.train.images]
     images = np.stack([load_image(path, 32, TINY.crop_pct) for path in paths])

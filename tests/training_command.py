@@ -30,6 +30,8 @@ def kill_while_writing(nth: int) -> None:
 
 
 if __name__ == "__main__":
+    # Tests that are a shell's background job hand down that the signal is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     arguments = sys.argv[1:]
     if arguments[0] == "--kill-while-writing":
         kill_while_writing(int(arguments[1]))

@@ -4,7 +4,8 @@
         --recipe finetune --output RUN
 
 trains on `DIR/train/CLASS/…` and validates with `DIR/val/CLASS/…`; without these two folders, on
-`DIR/CLASS/…`, of which it sets a fifth of each class aside. The same as `keras-fastvit train`.
+`DIR/CLASS/…`, of which it sets a fifth of each class aside. `keras-fastvit train` is the
+same, and knows `--quantization-aware` besides.
 
 It prints a line an epoch, and writes to RUN: `model.keras` (training form, probabilities),
 `fused.keras` (inference form), `labels.txt`, `history.csv`, `curves.png`, `confusion.png` and
@@ -17,21 +18,27 @@ The recipes are in `recipes.py`: `finetune` for your own images; `paper`, `paper
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from keras_fastvit.variants import VARIANTS
 
-from .recipes import RECIPES, get_recipe
-from .train import train
+from .recipes import RECIPES, Recipe, get_recipe
+from .train import Trained, train
 
 PROGRAM = "python -m keras_fastvit.training"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
+    parser = make_parser()
+    return run(parser, parser.parse_args(argv), argv)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's arguments."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM if Path(sys.argv[0]).name == "__main__.py" else None,
         description="Trains a FastViT on a folder with one sub-folder of images a class.",
@@ -77,7 +84,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="side in pixels; default: the recipe's, or that of the weights",
     )
     parser.add_argument("--seed", type=int, default=0, help="of all that is random (0)")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def run(
+    parser: argparse.ArgumentParser,
+    args: argparse.Namespace,
+    argv: Sequence[str] | None,
+    then: Callable[[argparse.Namespace, Recipe, Trained, Console], None] | None = None,
+) -> int:
+    """Trains as the arguments say; returns the command's exit status.
+
+    Args:
+        parser: Of the command.
+        args: Its arguments.
+        argv: The same as words, for the report; None for this process's.
+        then: What else is to be done with a trained model. Its errors are told as training's are.
+    """
     if args.seed < 0:
         parser.error(f"--seed must be 0 or more. Received: {args.seed}")
     console = Console(markup=False, highlight=False)
@@ -100,6 +123,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             command=[*parser.prog.split(), *(sys.argv[1:] if argv is None else argv)],
             console=console,
         )
+        last = trained.history[-1]
+        console.print(
+            f"{args.output / 'model.keras'}: validation accuracy {last['val_accuracy']:.2%}; see "
+            f"{args.output / 'report.md'}",
+            soft_wrap=True,
+        )
+        if then is not None:
+            then(args, recipe, trained, console)
     except KeyboardInterrupt:
         print(
             f"{parser.prog}: interrupted; the same command goes on after the last whole epoch",
@@ -109,12 +140,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ArithmeticError, ImportError, OSError, ValueError) as error:
         message = " ".join([str(error), *getattr(error, "__notes__", [])])
         parser.exit(2, f"{parser.prog}: {message}\n")
-    last = trained.history[-1]
-    console.print(
-        f"{args.output / 'model.keras'}: validation accuracy {last['val_accuracy']:.2%}; see "
-        f"{args.output / 'report.md'}",
-        soft_wrap=True,
-    )
     return 0
 
 
