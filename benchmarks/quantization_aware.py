@@ -3,8 +3,8 @@
     KERAS_BACKEND=tensorflow python -m benchmarks.quantization_aware
 
 needs the data set (Debian: `apt-get install dataset-fashion-mnist`) and a few hours on two cores;
-`--limit 1000 --epochs 1` shows in minutes that it works. Writes `quantization_aware.md` and
-`quantization_aware.json` to this folder, after each row, and prints the table.
+`--limit 1000 --epochs 1` shows in minutes that it works. Writes `quantization_aware.json` to this
+folder after each row, and brings `training.md` up to date.
 
 All rows but the first are `.tflite` files, run by LiteRT on the test images. int8 takes little from
 this model, so there is little to recover. With weights of 4 bits there is: -7..7 steps a filter,
@@ -37,6 +37,8 @@ from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.fake_quantization import INT8_LEVELS
 from keras_fastvit.logits import to_logits
 from keras_fastvit.training.fashion_mnist import DATA, load_split, to_inputs, upscale
+
+from .training_report import write_report
 
 Array = NDArray[Any]
 
@@ -114,24 +116,6 @@ def _outputs(content: bytes, images: Array) -> Array:
         return TFLiteModel(path).predict(images)
 
 
-def to_markdown(rows: Sequence[Row], facts: dict[str, int]) -> str:
-    """Returns the report."""
-    lines = [
-        "# Quantisation-aware fine-tuning",
-        "",
-        "FastViT-T8 on Fashion-MNIST, 64×64; made by `python -m benchmarks.quantization_aware`: "
-        f"{facts['training']:,} training images without labels, {facts['epochs']} epochs, "
-        f"{facts['test']:,} test images. Each row but the first is a `.tflite` file in LiteRT.",
-        "",
-        "| | top-1 | same class as float | logits' SQNR, dB |",
-        "|---|---:|---:|---:|",
-    ]
-    for row in rows:
-        ratio = "" if row.sqnr_db is None else f"{row.sqnr_db:.1f}"
-        lines.append(f"| {row.name} | {row.top1:.2%} | {row.agreement:.2%} | {ratio} |")
-    return "\n".join(lines) + "\n"
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command in the module's docstring."""
     parser = argparse.ArgumentParser(description="Measures quantisation-aware fine-tuning.")
@@ -152,16 +136,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows.append(row)
         print(row, flush=True)
         report = {**facts, "rows": [asdict(row) for row in rows]}
-        for suffix, text in (
-            ("json", json.dumps(report, indent=2) + "\n"),
-            ("md", to_markdown(rows, facts)),
-        ):
-            with written_beside(args.output / f"quantization_aware.{suffix}") as unfinished:
-                unfinished.write_text(text, encoding="utf-8")
+        with written_beside(args.output / "quantization_aware.json") as unfinished:
+            unfinished.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
     inputs = to_inputs(upscale(training)), to_inputs(upscale(images))
     make_rows(*inputs, np.asarray(labels), args.epochs, tell)
-    print(to_markdown(rows, facts))
+    print(write_report(args.output).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

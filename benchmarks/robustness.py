@@ -39,6 +39,8 @@ from keras_fastvit.evaluation.robustness import (
 )
 from keras_fastvit.training.fashion_mnist import CLASSES, DATA, load_split, upscale
 
+from .training_report import write_report
+
 IMAGES = 1000
 CALIBRATION = ("training images", 200)
 FLOAT, INT8 = "float32", "int8"
@@ -150,6 +152,7 @@ def main() -> int:
             with written_beside(args.output / name) as unfinished:
                 unfinished.write_text(text, encoding="utf-8")
         robustness_report.plot(found, args.output / "robustness.png")
+        write_report(args.output)
     except (ArithmeticError, ImportError, OSError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     print(to_markdown(found))

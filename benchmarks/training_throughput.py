@@ -27,6 +27,7 @@ from conversion import timm_reference
 from conversion.benchmark_keras import machine
 from keras_fastvit.atomic_file import written_beside
 
+from .training_report import write_report
 from .training_step import CLASSES
 
 REFERENCE = ("timm", "torch")
@@ -177,6 +178,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.output.mkdir(parents=True, exist_ok=True)
         with written_beside(args.output / "training_throughput.json") as unfinished:
             unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        print(write_report(args.output).read_text(encoding="utf-8"))
     except (ArithmeticError, ImportError, OSError, RuntimeError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     return 0

@@ -41,6 +41,8 @@ from keras_fastvit.training.fashion_mnist import (
     upscale,
 )
 
+from .training_report import write_report
+
 LIMIT = 10_000
 EPOCHS = 3
 SEEDS = (0, 1, 2)
@@ -160,6 +162,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             found["trainings"].append(asdict(row))
             with written_beside(path) as unfinished:
                 unfinished.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(write_report(args.output).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
