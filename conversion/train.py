@@ -3,14 +3,15 @@
     keras-fastvit train --data DIR --model fastvit_sa12 --weights imagenet --recipe finetune \
         --output RUN --quantization-aware 3
 
-is `python -m keras_fastvit.training` with one option more: with it, the trained model's inference
-form goes through three more epochs of the training images in which it learns to compute in int8
-what it computes in float (`quantization_aware.py`). That writes `RUN/quantization_aware.keras`,
-and `RUN/quantization_aware.csv` with each epoch's loss; `keras-fastvit export --quantize int8`
-takes over the weights and the ranges that were learnt. Where int8 loses nothing without it, as with
-most FastViTs, it wins nothing. If it is interrupted, the same command begins these epochs again.
+is `python -m keras_fastvit.training` with the option that needs this package: the trained model's
+inference form goes through three more epochs of the training images, in which it learns to compute
+in int8 what it computes in float (`quantization_aware.py`). That writes to RUN
+`quantization_aware.keras`, and `quantization_aware.csv` with each epoch's loss; `keras-fastvit
+export --quantize int8` takes over the weights and the ranges that were learnt. Where int8 loses
+nothing without it, as with most FastViTs, it wins nothing. If it is interrupted, the same command
+begins these epochs again.
 
-It is a command of this package since lowering and quantisation are: training does not know them.
+Lowering and quantisation are this package's; training does not know them.
 """
 
 import argparse
@@ -41,18 +42,7 @@ NAME = "quantization_aware"
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     parser = training.make_parser()
-    parser.add_argument(
-        "--quantization-aware",
-        type=int,
-        default=0,
-        metavar="N",
-        help="epochs of fine-tuning for int8 after the training (0)",
-    )
     args = parser.parse_args(argv)
-    if args.quantization_aware < 0:
-        parser.error(
-            f"--quantization-aware must be 0 epochs or more. Received: {args.quantization_aware}"
-        )
     return training.run(parser, args, argv, _fine_tune if args.quantization_aware else None)
 
 

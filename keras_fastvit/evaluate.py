@@ -23,7 +23,6 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -35,6 +34,7 @@ from keras_fastvit.evaluation import grad_cam_sheet, report
 from keras_fastvit.evaluation.classifier import Answers, Classifier, classify
 from keras_fastvit.evaluation.robustness import RUNS, Robustness, measure
 from keras_fastvit.image_folders import find_images
+from keras_fastvit.installed_command import run_installed
 from keras_fastvit.labels import read_labels
 from keras_fastvit.model_arguments import add_model_arguments, load_model, model_facts
 from keras_fastvit.model_files import SUFFIX
@@ -109,7 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     known, further = released.parse_known_args(argv)
     if known.all_released is not None:
-        return _evaluate_released(parser, [known.all_released, *further])
+        arguments = [known.all_released, *further]
+        return run_installed(parser, "--all-released", "evaluate-released", arguments)
     parser.add_argument(
         "--data", type=Path, required=True, metavar="DIR", help="one sub-folder of images a class"
     )
@@ -167,20 +168,6 @@ def _check_installed(draws: bool, corrupts: bool) -> None:
             'Evaluating needs matplotlib and SciPy: `pip install "keras-fastvit[evaluate]"`. '
             f"Received: an environment without {' and '.join(missing)}"
         )
-
-
-def _evaluate_released(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
-    # By the name under which it is installed: exporting int8 is built on this package, not part
-    # of it.
-    found = entry_points(group="console_scripts", name="keras-fastvit")
-    if not found:
-        parser.error(
-            "--all-released runs `keras-fastvit evaluate-released`. Expected it to be installed. "
-            "Received: no command keras-fastvit in this environment"
-        )
-    (command,) = found
-    status: int = command.load()(["evaluate-released", *arguments])
-    return status
 
 
 if __name__ == "__main__":

@@ -12,13 +12,16 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from keras_fastvit import load_image, preprocess_input
+from keras_fastvit.torch_weights import to_torch_state
 from keras_fastvit.training import callbacks
 from keras_fastvit.training.__main__ import main
 from keras_fastvit.training.recipes import Augmentation, Phase, Recipe, get_recipe
+from keras_fastvit.training.starting_point import starting_point
 from keras_fastvit.training.train import Trained, train
-from tests.models import TINY, relative_difference, tiny
+from tests.models import TINY, randomize, relative_difference, tiny
 from tests.photographs import CLASSES, write_photographs
 
 SMALL = Recipe(
@@ -203,6 +206,37 @@ def test_the_backbone_is_frozen_until_the_head_is_trained(folder: Path, tmp_path
     train(*arguments, weights=weights)
     train(folder, tmp_path / "whole", TINY.name, recipe, weights=weights)
     assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".safetensors"])
+def test_weights_of_other_classes_start_a_model_of_these(
+    tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / f"start{suffix}"
+    trained = randomize(tiny(input_shape=(32, 32, 3), classes=7))
+    if suffix == ".safetensors":
+        save_file(to_torch_state(trained, "timm"), path)
+    elif suffix == ".keras":
+        trained.save(path)
+    else:
+        trained.save_weights(path)
+    start = starting_point(TINY.name, path, SMALL)
+    model = start.build(3)
+    head = [np.array(x) for x in model.get_layer("head").get_weights()]
+    start.load_weights(model)
+    assert "is not one for 3 classes: all but it is loaded" in caplog.text
+    for layer in trained.layers[1:]:
+        wanted = head if layer.name == "head" else layer.get_weights()
+        for x, y in zip(model.get_layer(layer.name).get_weights(), wanted, strict=True):
+            np.testing.assert_array_equal(x, y, err_msg=layer.name)
+
+
+def test_weights_of_another_variant_do_not(tmp_path: Path) -> None:
+    path = tmp_path / "start.weights.h5"
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save_weights(path)
+    start = starting_point(TINY.name, path, SMALL)
+    with pytest.raises(ValueError, match=r"start\.weights\.h5"):
+        start.load_weights(start.build(3))
 
 
 def test_a_teacher_in_a_file_is_believed(folder: Path, tmp_path: Path) -> None:

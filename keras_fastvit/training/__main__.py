@@ -4,8 +4,8 @@
         --recipe finetune --output RUN
 
 trains on `DIR/train/CLASS/…` and validates with `DIR/val/CLASS/…`; without these two folders, on
-`DIR/CLASS/…`, of which it sets a fifth of each class aside. `keras-fastvit train` is the
-same, and knows `--quantization-aware` besides.
+`DIR/CLASS/…`, of which it sets a fifth of each class aside. The same as `keras-fastvit train`,
+which does what `--quantization-aware` asks for.
 
 It prints a line an epoch, and writes to RUN: `model.keras` (training form, probabilities),
 `fused.keras` (inference form), `labels.txt`, `history.csv`, `curves.png`, `confusion.png` and
@@ -23,6 +23,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from keras_fastvit.installed_command import run_installed
 from keras_fastvit.variants import VARIANTS
 
 from .recipes import RECIPES, Recipe, get_recipe
@@ -34,7 +35,11 @@ PROGRAM = "python -m keras_fastvit.training"
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     parser = make_parser()
-    return run(parser, parser.parse_args(argv), argv)
+    args = parser.parse_args(argv)
+    if args.quantization_aware:
+        words = sys.argv[1:] if argv is None else argv
+        return run_installed(parser, "--quantization-aware", "train", words)
+    return run(parser, args, argv)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -83,6 +88,13 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="S",
         help="side in pixels; default: the recipe's, or that of the weights",
     )
+    parser.add_argument(
+        "--quantization-aware",
+        type=int,
+        default=0,
+        metavar="N",
+        help="epochs of fine-tuning for int8 that follow (0)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of all that is random (0)")
     return parser
 
@@ -103,6 +115,10 @@ def run(
     """
     if args.seed < 0:
         parser.error(f"--seed must be 0 or more. Received: {args.seed}")
+    if args.quantization_aware < 0:
+        parser.error(
+            f"--quantization-aware must be 0 epochs or more. Received: {args.quantization_aware}"
+        )
     console = Console(markup=False, highlight=False)
     try:
         recipe = get_recipe(

@@ -1,5 +1,6 @@
 """What a training starts from: an architecture, its weights, and the images it is made for."""
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from keras_fastvit.pretrained import NamedWeights, find_weights, load_weights
 from keras_fastvit.variants import get_variant
 
 from .recipes import Recipe
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,25 @@ class StartingPoint:
             ValueError: If they do not fit.
             ImportError: If PyTorch is needed and not installed.
         """
-        if self.weights is not None:
+        if self.weights is None:
+            return
+        try:
             load_weights(model, self.weights)
+        except ValueError:
+            backbone = FastViT.from_config({**model.get_config(), "include_top": False})
+            try:
+                load_weights(backbone, self.weights)
+            except ValueError:
+                backbone = None
+            if backbone is None:
+                raise
+            for layer in backbone.layers[1:]:  # behind the input
+                model.get_layer(layer.name).set_weights(layer.get_weights())
+            _LOG.warning(
+                "The classifier of '%s' is not one for %d classes: all but it is loaded, and the "
+                "model's classifier starts at random.",
+                *(self.weights, model.output_shape[-1]),
+            )
 
 
 def starting_point(
