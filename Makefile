@@ -10,6 +10,8 @@
 #                    beside litert-torch's and a bound; as ratios
 #   make bench-runtimes  the same files on an emulated ARM64 and a GPU driver
 #   make bench-accuracy  what each precision costs in accuracy, on Fashion-MNIST
+#   make bench-training  training steps beside timm's, as ratios
+#   make bench-robustness  float32 and int8 under ImageNet-C's corruptions
 #   make parity      the same weights through timm and through this package
 #   make constraints the pins of constraints.txt, anew
 #   make clean       removes .venv and everything built
@@ -34,7 +36,8 @@ INSTALLED := build/runtimes
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test lint bench bench-keras bench-litert bench-runtimes bench-accuracy parity \
+.PHONY: demo test lint bench bench-keras bench-litert bench-runtimes bench-accuracy \
+	bench-training bench-robustness parity \
 	constraints clean $(BACKENDS:%=test-%) test-runtimes $(RUNTIMES:%=test-%)
 
 demo: $(VENV)/.demo
@@ -78,6 +81,12 @@ bench-accuracy: $(VENV)/.reference $(LITERT_TORCH)/.installed
 	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m conversion.benchmark_accuracy \
 		$(CHECKPOINTS:%=--checkpoint %)
 
+bench-training: $(VENV)/.reference
+	$(RUN) -m benchmarks.training_throughput
+
+bench-robustness: $(VENV)/.test
+	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m benchmarks.robustness
+
 parity: $(VENV)/.reference
 	$(RUN) -m conversion.port_weights --verify
 
@@ -95,7 +104,7 @@ $(VENV)/.demo: $(RUN) pyproject.toml constraints.txt
 
 $(VENV)/.test: $(RUN) pyproject.toml constraints.txt
 	@echo "Installing three backends and the development tools into $(VENV): some minutes."
-	$(PIP_INSTALL) --editable '.[tensorflow,jax,torch,convert,train,dev]'
+	$(PIP_INSTALL) --editable '.[tensorflow,jax,torch,convert,train,evaluate,dev]'
 	@touch $@
 
 $(VENV)/.reference: $(VENV)/.test requirements/reference.txt
@@ -184,7 +193,7 @@ constraints:
 	"$(PYTHON)" -m venv $(NEW)
 	grep '^torch==' constraints.txt > $(NEW)/torch.txt
 	$(NEW)/bin/python -m pip install --quiet --progress-bar off --constraint $(NEW)/torch.txt \
-		'.[tensorflow,jax,torch,convert,train,dev]'
+		'.[tensorflow,jax,torch,convert,train,evaluate,dev]'
 	{ grep '^#' constraints.txt; $(NEW)/bin/python -m pip freeze --all \
 		| grep -v -e '^pip==' -e '^wheel==' -e '^keras-fastvit' | sed 's/+cpu$$//'; } \
 		> $(NEW)/constraints.txt

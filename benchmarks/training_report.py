@@ -81,7 +81,7 @@ def throughput(found: Mapping[str, Any]) -> list[str]:
     lines = [
         "## Images a second",
         "",
-        "`python -m benchmarks.training_throughput`: a training step (forward, backward, AdamW) "
+        "`make bench-training`: a training step (forward, backward, AdamW) "
         "beside timm's in eager PyTorch, channels last, in the same run, taking turns; medians. "
         "The ratio of times counts: 1.2 says that a step takes 1.2 times as long as timm's. Images "
         "a second are this machine's. Both begin with the same loss, to 1e-4.",

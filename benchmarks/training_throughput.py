@@ -1,8 +1,9 @@
 """Times a training step on each Keras backend beside timm's, and writes the ratios.
 
-    python -m benchmarks.training_throughput
+    make bench-training
 
-needs timm and all three backends (`make .venv/.reference`); half an hour on two cores. Writes
+that is `python -m benchmarks.training_throughput`, where timm and all three backends are installed;
+half an hour on two cores. Writes
 `benchmarks/training_throughput.json`, and brings `benchmarks/training.md` up to date.
 
 Each backend is compared with timm in eager PyTorch in one run: both in processes of their own
