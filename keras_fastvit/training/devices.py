@@ -50,9 +50,11 @@ def idle_devices() -> int:
 def synchronize(model: keras.Model) -> None:
     """Has TensorFlow's batch normalisations take their statistics over the devices' whole batch.
 
-    As JAX does by itself, since its program is one for all devices. The layers' configurations
-    are left as they are, so nothing of it is in a saved FastViT.
+    JAX does by itself, since its program is one for all devices. The layers' configurations are
+    left as they are, so nothing of it is in a saved FastViT.
     """
+    if keras.backend.backend() != "tensorflow":
+        return
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True

@@ -98,8 +98,8 @@ def _explained(
     try:
         yield
     except Exception as error:
-        cause = batches.failure or validation.failure or error
-        if saved.history:
+        cause = batches.failure or validation.failure or _first(error)
+        if saved.history and not isinstance(cause, KeyboardInterrupt):
             cause.add_note(
                 f"The state after epoch {len(saved.history)} is kept in '{folder.state}': once "
                 "the cause is gone, the same command goes on from there."
@@ -107,3 +107,18 @@ def _explained(
         if cause is error:
             raise
         raise cause from None
+
+
+def _first(error: BaseException) -> BaseException:
+    """Returns what ended `fit`.
+
+    On JAX, where a step takes the variables' values away, `fit` wants to average them after an
+    error too, and raises a `TypeError` of its own.
+    """
+    while (
+        keras.backend.backend() == "jax"
+        and isinstance(error, TypeError)
+        and error.__context__ is not None
+    ):
+        error = error.__context__
+    return error
