@@ -10,6 +10,7 @@
 #                    beside litert-torch's and a bound; as ratios
 #   make bench-runtimes  the same files on an emulated ARM64 and a GPU driver
 #   make bench-accuracy  what each precision costs in accuracy, on Fashion-MNIST
+#   make android     the camera demo: tools, lint, tests, a signed APK (android_demo/android.mk)
 #   make parity      the same weights through timm and through this package
 #   make constraints the pins of constraints.txt, anew
 #   make clean       removes .venv and everything built
@@ -80,6 +81,8 @@ bench-accuracy: $(VENV)/.reference $(LITERT_TORCH)/.installed
 
 parity: $(VENV)/.reference
 	$(RUN) -m conversion.port_weights --verify
+
+include android_demo/android.mk
 
 clean:
 	rm -rf $(VENV) $(LITERT_TORCH) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
