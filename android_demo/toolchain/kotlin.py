@@ -38,6 +38,7 @@ def compile_module(name: str) -> Path:
     module, target = MODULES[name], jar(name)
     if not any(module.sources.rglob("*.kt")):
         raise ToolError(f"Expected Kotlin files below {module.sources}. Received: none")
+    sources = [folder for folder in (module.sources, module.generated) if folder]
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial.jar")
     options: list[str | Path] = ["-Werror", "-jvm-target", "17", "-no-stdlib", "-no-reflect"]
@@ -48,7 +49,7 @@ def compile_module(name: str) -> Path:
         options.append(f"-Xfriend-paths={jar(module.friend)}")
     path = ":".join(str(entry) for entry in classpath(name))
     main = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
-    java(COMPILER, main, *options, "-classpath", path, "-d", partial, module.sources)
+    java(COMPILER, main, *options, "-classpath", path, "-d", partial, *sources)
     partial.replace(target)
     return target
 

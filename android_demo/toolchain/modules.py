@@ -1,7 +1,8 @@
 """The Kotlin modules: which sources, compiled against what, into which jar below `build/android`.
 
-`core` and the engine for the JVM are plain Kotlin; `app` sees Android's API 23 alone, and what is
-newer or not to be had here through stubs: signatures without code, never part of the app.
+`core` and `app` see Android's API 23 alone, `app` what is newer or not to be had here through
+stubs: signatures without code, never part of the app. The tests on the JVM run the same `core` that
+the app holds; only where Android's API could not be fetched is it compiled against the JDK's.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from .tools import ANDROID_JAR, BUILD, JARS, KOTLIN, ROOT
 
 DEMO = ROOT / "android_demo"
 STUBS = DEMO / "toolchain" / "stubs"
+ANDROID = (ANDROID_JAR,) if ANDROID_JAR.is_file() else ()
 JNA = (JARS / "jna.jar",)
 TEST_JARS = (
     KOTLIN / "kotlin-test.jar",
@@ -25,6 +27,8 @@ class Module:
     """What is compiled into one jar."""
 
     sources: Path
+    generated: Path | None = None
+    """Sources that the build makes."""
     uses: tuple[str, ...] = ()
     """Other modules, by name."""
     jars: tuple[Path, ...] = ()
@@ -35,20 +39,24 @@ class Module:
 
 
 MODULES = {
-    "core": Module(DEMO / "core/src/main/kotlin"),
-    "core-test": Module(DEMO / "core/src/test/kotlin", ("core",), TEST_JARS, friend="core"),
-    "engine-jvm": Module(DEMO / "engine-jvm/src/main/kotlin", ("core",), JNA),
+    "core": Module(DEMO / "core/src/main/kotlin", jars=ANDROID, android=bool(ANDROID)),
+    "core-test": Module(
+        DEMO / "core/src/test/kotlin", uses=("core",), jars=TEST_JARS, friend="core"
+    ),
+    "engine-jvm": Module(DEMO / "engine-jvm/src/main/kotlin", uses=("core",), jars=JNA),
     "engine-jvm-test": Module(
         DEMO / "engine-jvm/src/test/kotlin",
-        ("core", "engine-jvm"),
-        (*JNA, *TEST_JARS),
+        uses=("core", "engine-jvm"),
+        jars=(*JNA, *TEST_JARS),
         friend="engine-jvm",
     ),
-    # Core once more, against Android's API instead of the JDK's: what the app is made of.
-    "core-android": Module(DEMO / "core/src/main/kotlin", jars=(ANDROID_JAR,), android=True),
-    "stubs": Module(STUBS, jars=(ANDROID_JAR,), android=True),
+    "stubs": Module(STUBS, jars=ANDROID, android=True),
     "app": Module(
-        DEMO / "app/src/main/kotlin", ("core-android", "stubs"), (ANDROID_JAR,), android=True
+        DEMO / "app/src/main/kotlin",
+        generated=BUILD / "generated",
+        uses=("core", "stubs"),
+        jars=ANDROID,
+        android=True,
     ),
 }
 

@@ -5,7 +5,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from .tools import JAVA_HOME, LIBRARIES
+from .tools import JAVA_HOME, LIBRARY_PATH
+
+SHORT_RUN = ("-XX:TieredStopAtLevel=1",)
+"""Options of Java's for a tool that ends before optimising its code has paid."""
 
 
 class ToolError(Exception):
@@ -22,7 +25,7 @@ def run(command: Sequence[str | Path], *, quiet: bool = True) -> str:
     Raises:
         ToolError: If it cannot be started, or ends with another status than 0.
     """
-    libraries = f"{LIBRARIES}/android:{LIBRARIES}"
+    libraries = ":".join(str(folder) for folder in LIBRARY_PATH)
     try:
         finished = subprocess.run(
             [str(part) for part in command],
@@ -43,12 +46,11 @@ def java(
     classpath: Sequence[Path],
     main: str,
     *arguments: str | Path,
-    options: Sequence[str] = (),
+    options: Sequence[str] = SHORT_RUN,
     quiet: bool = True,
 ) -> str:
     """Runs a class of Java's, with options of the machine's, in a process of its own; see `run`."""
     path = ":".join(str(entry) for entry in classpath)
-    # One compiler at a time, on machines that are small: the collector that starts no threads.
     machine = ("-XX:+UseSerialGC", "-Xmx2g", *options)
     return run(
         [JAVA_HOME / "bin" / "java", *machine, "-cp", path, main, *arguments],

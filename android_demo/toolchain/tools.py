@@ -82,6 +82,7 @@ DEBIAN = (
     "libpng16-16",
     "libprotobuf-lite32",
     "libzopfli1",
+    "p7zip-full",  # 7z.so, which aapt2 is linked with
 )
 
 PLATFORM = "libandroid-23-java"
@@ -96,4 +97,5 @@ JAVA_HOME = TOOLS / "debian" / "usr" / "lib" / "jvm" / "java-17-openjdk-amd64"
 JARS = TOOLS / "debian" / "usr" / "share" / "java"
 SDK = TOOLS / "debian" / "usr" / "lib" / "android-sdk" / "build-tools" / "debian"
 LIBRARIES = TOOLS / "debian" / "usr" / "lib" / "x86_64-linux-gnu"
+LIBRARY_PATH = (LIBRARIES / "android", LIBRARIES, TOOLS / "debian" / "usr" / "lib" / "p7zip")
 ANDROID_JAR = TOOLS / "platform" / "usr" / "share" / "java" / "com.android.android-23.jar"

@@ -1,0 +1,119 @@
+package org.kerasfastvit.demo.app
+
+import android.app.Activity
+import android.graphics.Bitmap
+import android.view.View
+import android.view.ViewGroup
+import android.widget.Button
+import android.widget.ImageButton
+import android.widget.ImageView
+import android.widget.LinearLayout
+import android.widget.TextView
+import org.kerasfastvit.demo.R
+import org.kerasfastvit.demo.core.ModelState
+import org.kerasfastvit.demo.core.ScreenEvent
+import org.kerasfastvit.demo.core.ScreenState
+import org.kerasfastvit.demo.core.Source
+import org.kerasfastvit.demo.core.WayOn
+
+/** Shows the state on the views of `main.xml`, and turns touches into events. */
+class ScreenView(
+    private val activity: Activity,
+    root: ViewGroup,
+    dispatch: (ScreenEvent) -> Unit,
+) {
+    /** What a message's button does. */
+    var onWayOn: (WayOn) -> Unit = {}
+
+    /** What the menu's button does. */
+    var onMenu: () -> Unit = {}
+
+    private val picture = activity.findViewById<View>(R.id.picture) as ImageView
+    private val message = activity.findViewById<View>(R.id.message) as LinearLayout
+    private val messageText = activity.findViewById<View>(R.id.message_text) as TextView
+    private val waysOn = activity.findViewById<View>(R.id.ways_on) as LinearLayout
+    private val status = activity.findViewById<View>(R.id.status) as TextView
+    private val latencies = activity.findViewById<View>(R.id.latencies) as TextView
+    private val torch = activity.findViewById<View>(R.id.torch) as ImageButton
+    private val pause = activity.findViewById<View>(R.id.pause) as ImageButton
+    private val switch = activity.findViewById<View>(R.id.switch_camera) as ImageButton
+    private val results =
+        ResultsView(activity.findViewById<View>(R.id.results) as LinearLayout, activity.layoutInflater)
+
+    init {
+        torch.setOnClickListener { dispatch(ScreenEvent.TorchToggled) }
+        pause.setOnClickListener { dispatch(ScreenEvent.PauseToggled) }
+        switch.setOnClickListener { dispatch(ScreenEvent.CameraSwitched) }
+        activity.findViewById<View>(R.id.menu).setOnClickListener { onMenu() }
+        // Edge to edge: the picture lies under the bars, what is read and touched does not.
+        val panels = listOf<View>(activity.findViewById(R.id.top), activity.findViewById(R.id.bottom))
+        root.setOnApplyWindowInsetsListener { _, insets ->
+            panels.forEach {
+                val (top, bottom) =
+                    if (it.id == R.id.top) insets.systemWindowInsetTop to 0 else 0 to insets.systemWindowInsetBottom
+                it.setPadding(insets.systemWindowInsetLeft, top, insets.systemWindowInsetRight, bottom)
+            }
+            insets
+        }
+    }
+
+    fun show(state: ScreenState) {
+        val fromCamera = state.source == Source.Camera
+        picture.visibility = if (fromCamera) View.GONE else View.VISIBLE
+        if (fromCamera) picture.setImageDrawable(null)
+        torch.visibility = if (fromCamera && state.torchAvailable) View.VISIBLE else View.GONE
+        torch.isSelected = state.torch
+        torch.contentDescription = text(if (state.torch) R.string.torch_off else R.string.torch_on)
+        pause.visibility = if (fromCamera) View.VISIBLE else View.GONE
+        pause.isSelected = state.paused
+        pause.setImageResource(if (state.paused) R.drawable.ic_resume else R.drawable.ic_pause)
+        pause.contentDescription = text(if (state.paused) R.string.resume else R.string.pause)
+        switch.visibility = if (fromCamera) View.VISIBLE else View.GONE
+        status.text = statusOf(state.model)
+        results.show(state.results)
+        showMessage(state)
+    }
+
+    fun showPicture(bitmap: Bitmap) = picture.setImageBitmap(bitmap)
+
+    fun showLatencies(text: String) {
+        latencies.text = text
+    }
+
+    private fun statusOf(model: ModelState): String =
+        when (model) {
+            ModelState.None -> text(R.string.no_model)
+            is ModelState.Loading -> activity.getString(R.string.loading_model, model.name)
+            is ModelState.Failed -> activity.getString(R.string.model_failed, model.name)
+            is ModelState.Ready -> {
+                val about = model.description
+                val name = if (model.name == ModelStore.DEFAULT) about.model else model.name
+                val running = activity.getString(R.string.model_on, name, model.used.name)
+                if (about.weights == ModelInformation.FASHION_MNIST) {
+                    "$running\n${text(R.string.default_model_limits)}"
+                } else {
+                    running
+                }
+            }
+        }
+
+    private fun showMessage(state: ScreenState) {
+        val shown = state.message
+        message.visibility = if (shown == null) View.GONE else View.VISIBLE
+        if (shown == null || message.tag == shown) {
+            message.tag = shown
+            return
+        }
+        message.tag = shown
+        messageText.text = text(shown.text)
+        waysOn.removeAllViews()
+        for (way in shown.waysOn) {
+            val button = Button(activity)
+            button.text = text(way.text)
+            button.setOnClickListener { onWayOn(way) }
+            waysOn.addView(button)
+        }
+    }
+
+    private fun text(id: Int) = activity.getString(id)
+}

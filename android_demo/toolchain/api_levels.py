@@ -1,0 +1,62 @@
+"""Checks that the app calls nothing of Android or Java that its oldest Android lacks.
+
+    python -m android_demo.toolchain.api_levels CLASSES.dex
+
+looks up every method of the platform that the dex file calls. What is newer than `MIN_SDK` must be
+in `GUARDED`: the app asks for the level before it calls it. Exits with 2 if one is not.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from .api_types import level, read_api_types
+from .processes import ToolError, run
+from .tools import API_TYPES, SDK
+
+MIN_SDK = 24
+
+GUARDED = {("android.os.PowerManager", "getCurrentThermalStatus"): 29}
+"""Since which level each exists. Its caller compares `Build.VERSION.SDK_INT`."""
+
+PACKAGES = ("android.", "java.", "javax.", "dalvik.", "org.json.")
+
+
+def called(dex: Path) -> list[tuple[str, str]]:
+    """The platform's methods that a dex file's code calls, as classes and names."""
+    listing = run([SDK / "dexdump", "-d", dex])
+    calls = set(re.findall(r"invoke-\S+ \{[^}]*\}, L([^;]+);\.([^:]+):", listing))
+    names = {(re.sub("[/$]", ".", owner), method) for owner, method in calls}
+    return sorted(name for name in names if name[0].startswith(PACKAGES))
+
+
+def check(dex: Path) -> str:
+    """Returns what was checked, in words; raises ToolError with what is too new or not known."""
+    classes = read_api_types(API_TYPES)
+    calls = called(dex)
+    if not calls:
+        raise ToolError(f"Expected calls of the platform in {dex}. Received: none")
+    levels = {call: level(classes, *call) for call in calls}
+    faults = [
+        f"{'.'.join(call)} ({'not known' if since is None else f'API {since}'})"
+        for call, since in levels.items()
+        if since is None or (since > MIN_SDK and GUARDED.get(call) != since)
+    ]
+    if faults:
+        raise ToolError(f"Expected calls that API {MIN_SDK} has. Received: {', '.join(faults)}")
+    guarded = [".".join(call) for call, since in levels.items() if (since or 0) > MIN_SDK]
+    return f"{len(calls)} methods; newer ones, guarded: {', '.join(guarded) or 'none'}"
+
+
+def main() -> int:
+    """Runs the command; returns its exit status."""
+    try:
+        print(check(Path(sys.argv[1])))
+    except (IndexError, OSError, ToolError) as error:
+        print(f"api_levels: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
