@@ -30,12 +30,14 @@ class BenchmarkActivity : Activity() {
     override fun onCreate(saved: Bundle?) {
         super.onCreate(saved)
         setContentView(R.layout.benchmark)
-        text = findViewById<View>(R.id.benchmark_text) as TextView
-        run = findViewById<View>(R.id.benchmark_run) as Button
+        text = findViewById(R.id.benchmark_text) as TextView
+        run = findViewById(R.id.benchmark_run) as Button
         text.text = saved?.getString(TEXT) ?: getString(R.string.benchmark_explanation)
         run.setOnClickListener { start() }
-        findViewById<View>(R.id.benchmark_copy).setOnClickListener { copy() }
-        findViewById<View>(R.id.benchmark_root).setOnApplyWindowInsetsListener { view, insets ->
+        val copying: View = findViewById(R.id.benchmark_copy)
+        copying.setOnClickListener { copy() }
+        val root: View = findViewById(R.id.benchmark_root)
+        root.setOnApplyWindowInsetsListener { view, insets ->
             view.setPadding(
                 insets.systemWindowInsetLeft,
                 insets.systemWindowInsetTop,

@@ -50,7 +50,7 @@ class CameraStream(
         device = null
     }
 
-    private fun repeatRequest() =
+    private fun repeatRequest() {
         attempt {
             val session = session ?: return
             val request = session.device.createCaptureRequest(CameraDevice.TEMPLATE_PREVIEW)
@@ -62,6 +62,7 @@ class CameraStream(
             if (torch) request.set(CaptureRequest.FLASH_MODE, CaptureRequest.FLASH_MODE_TORCH)
             session.setRepeatingRequest(request.build(), null, handler)
         }
+    }
 
     private fun report(state: CameraState) {
         if (!closed) changed(state)

@@ -80,9 +80,11 @@ class Inference(
     fun classify(
         frame: YuvFrame,
         nanoseconds: Long,
-    ) = guarded {
-        val results = classifier?.classify(frame, orientation, nanoseconds) ?: return
-        post(ScreenEvent.Classified(Source.Camera, results))
+    ) {
+        guarded {
+            val results = classifier?.classify(frame, orientation, nanoseconds) ?: return
+            post(ScreenEvent.Classified(Source.Camera, results))
+        }
     }
 
     /** Reads and classifies a picture, and gives it to [shown] on the main thread. */

@@ -12,7 +12,7 @@ import android.os.Bundle
 import android.os.Handler
 import android.os.Looper
 import android.view.TextureView
-import android.view.View
+import android.view.ViewGroup
 import org.kerasfastvit.demo.R
 import org.kerasfastvit.demo.core.ModelState
 import org.kerasfastvit.demo.core.Permission
@@ -40,10 +40,10 @@ class MainActivity :
         setContentView(R.layout.main)
         settings = SettingsStore(this)
         inference = Inference(applicationContext, ::dispatch)
-        val view = findViewById<View>(R.id.preview) as TextureView
+        val view = findViewById(R.id.preview) as TextureView
         val manager = getSystemService(Context.CAMERA_SERVICE) as CameraManager
         camera = CameraController(manager, view, inference, handler, ::dispatch)
-        screen = ScreenView(this, findViewById(R.id.root), ::dispatch)
+        screen = ScreenView(this, findViewById(R.id.root) as ViewGroup, ::dispatch)
         requests = Requests(this, inference, ::dispatch)
         screen.onWayOn = requests::goOn
         screen.onMenu = { requests.menu(state) }

@@ -38,10 +38,10 @@ class ResultsView(
         result: Result,
     ) {
         val percent = PERCENT * result.score
-        (line.findViewById<View>(R.id.label) as TextView).text = result.name
-        (line.findViewById<View>(R.id.probability) as TextView).text =
+        (line.findViewById(R.id.label) as TextView).text = result.name
+        (line.findViewById(R.id.probability) as TextView).text =
             line.resources.getString(R.string.probability, percent)
-        (line.findViewById<View>(R.id.bar) as ProgressBar).progress = percent.toInt()
+        (line.findViewById(R.id.bar) as ProgressBar).progress = percent.toInt()
     }
 
     private companion object {

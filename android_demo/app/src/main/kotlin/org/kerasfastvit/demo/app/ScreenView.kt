@@ -28,31 +28,32 @@ class ScreenView(
     /** What the menu's button does. */
     var onMenu: () -> Unit = {}
 
-    private val picture = activity.findViewById<View>(R.id.picture) as ImageView
-    private val message = activity.findViewById<View>(R.id.message) as LinearLayout
-    private val messageText = activity.findViewById<View>(R.id.message_text) as TextView
-    private val waysOn = activity.findViewById<View>(R.id.ways_on) as LinearLayout
-    private val status = activity.findViewById<View>(R.id.status) as TextView
-    private val latencies = activity.findViewById<View>(R.id.latencies) as TextView
-    private val torch = activity.findViewById<View>(R.id.torch) as ImageButton
-    private val pause = activity.findViewById<View>(R.id.pause) as ImageButton
-    private val switch = activity.findViewById<View>(R.id.switch_camera) as ImageButton
+    private val picture = activity.findViewById(R.id.picture) as ImageView
+    private val message = activity.findViewById(R.id.message) as LinearLayout
+    private val messageText = activity.findViewById(R.id.message_text) as TextView
+    private val waysOn = activity.findViewById(R.id.ways_on) as LinearLayout
+    private val status = activity.findViewById(R.id.status) as TextView
+    private val latencies = activity.findViewById(R.id.latencies) as TextView
+    private val torch = activity.findViewById(R.id.torch) as ImageButton
+    private val pause = activity.findViewById(R.id.pause) as ImageButton
+    private val switch = activity.findViewById(R.id.switch_camera) as ImageButton
     private val results =
-        ResultsView(activity.findViewById<View>(R.id.results) as LinearLayout, activity.layoutInflater)
+        ResultsView(activity.findViewById(R.id.results) as LinearLayout, activity.layoutInflater)
 
     init {
         torch.setOnClickListener { dispatch(ScreenEvent.TorchToggled) }
         pause.setOnClickListener { dispatch(ScreenEvent.PauseToggled) }
         switch.setOnClickListener { dispatch(ScreenEvent.CameraSwitched) }
-        activity.findViewById<View>(R.id.menu).setOnClickListener { onMenu() }
+        val menu: View = activity.findViewById(R.id.menu)
+        menu.setOnClickListener { onMenu() }
         // Edge to edge: the picture lies under the bars, what is read and touched does not.
-        val panels = listOf<View>(activity.findViewById(R.id.top), activity.findViewById(R.id.bottom))
+        val top: View = activity.findViewById(R.id.top)
+        val bottom: View = activity.findViewById(R.id.bottom)
         root.setOnApplyWindowInsetsListener { _, insets ->
-            panels.forEach {
-                val (top, bottom) =
-                    if (it.id == R.id.top) insets.systemWindowInsetTop to 0 else 0 to insets.systemWindowInsetBottom
-                it.setPadding(insets.systemWindowInsetLeft, top, insets.systemWindowInsetRight, bottom)
-            }
+            val left = insets.systemWindowInsetLeft
+            val right = insets.systemWindowInsetRight
+            top.setPadding(left, insets.systemWindowInsetTop, right, 0)
+            bottom.setPadding(left, 0, right, insets.systemWindowInsetBottom)
             insets
         }
     }

@@ -18,7 +18,7 @@ class SettingsDialog(
 ) {
     fun show(settings: Settings) {
         val view = activity.layoutInflater.inflate(R.layout.settings, null)
-        val accelerators = view.findViewById<View>(R.id.accelerators) as RadioGroup
+        val accelerators = view.findViewById(R.id.accelerators) as RadioGroup
         accelerators.check(if (settings.accelerator == Accelerator.GPU) R.id.gpu else R.id.cpu)
         accelerators.setOnCheckedChangeListener { _, id ->
             val accelerator = if (id == R.id.gpu) Accelerator.GPU else Accelerator.CPU
@@ -51,8 +51,8 @@ class SettingsDialog(
         label: Int,
         private val text: Int,
     ) {
-        private val bar = view.findViewById<View>(bar) as SeekBar
-        private val label = view.findViewById<View>(label) as TextView
+        private val bar = view.findViewById(bar) as SeekBar
+        private val label = view.findViewById(label) as TextView
 
         fun show(
             position: Int,
