@@ -110,6 +110,8 @@ internal class JsonReader private constructor(
         if (match == null || match.range.first != at) fail(path, "a value")
         val digits = match.value
         at += digits.length
+        // As in 01 and 1.: the number's grammar ends there, the number does not.
+        if ((peek() ?: ' ') in "0123456789.eE+-") fail(path, "a number of JSON")
         if (digits.any { it in ".eE" }) return digits.toDouble()
         return digits.toLongOrNull() ?: digits.toDouble()
     }

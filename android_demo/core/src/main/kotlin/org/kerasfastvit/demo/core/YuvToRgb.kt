@@ -76,7 +76,7 @@ internal class YuvToRgb {
         val black = if (limited) 16 else 0
         val luma = if (limited) 76309 else 65536
         val redV = if (limited) 104597 else 91881
-        val greenU = if (limited) 25675 else 22554
+        val greenU = if (limited) 25675 else 22553
         val greenV = if (limited) 53279 else 46802
         val blueU = if (limited) 132201 else 116130
         val lumaRow = lumaRow
