@@ -21,7 +21,17 @@ from pathlib import Path
 from tests.runtimes.debian_packages import unpack
 
 from .processes import ToolError, run
-from .tools import ANDROID_JAR, DEBIAN, NPM, PLATFORM, TOOLS, WHEEL_MEMBERS, NpmPackage
+from .tools import (
+    ANDROID_JAR,
+    DEBIAN,
+    JNA_NATIVE,
+    LIBRARIES,
+    NPM,
+    PLATFORM,
+    TOOLS,
+    WHEEL_MEMBERS,
+    NpmPackage,
+)
 
 WHEELS = Path(__file__).with_name("wheels.txt")
 
@@ -80,6 +90,9 @@ def fetch_debian() -> None:
     shutil.rmtree(folder, ignore_errors=True)
     unpack(folder, DEBIAN)
     _relink(folder)
+    # Debian's JNA looks for it in the system's folders alone, or on the class path.
+    JNA_NATIVE.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(LIBRARIES / "jni" / "libjnidispatch.system.so", JNA_NATIVE)
 
 
 def fetch_platform() -> None:

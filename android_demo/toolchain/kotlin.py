@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .modules import DEMO, MODULES, classpath, jar
 from .processes import ToolError, java
-from .tools import JARS, KOTLIN, KTLINT, LIBRARIES, LITERT
+from .tools import KOTLIN, KTLINT, LITERT
 
 COMPILER = [
     KOTLIN / f"{name}.jar"
@@ -41,7 +41,8 @@ def compile_module(name: str) -> Path:
     sources = [folder for folder in (module.sources, module.generated) if folder]
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial.jar")
-    options: list[str | Path] = ["-Werror", "-jvm-target", "17", "-no-stdlib", "-no-reflect"]
+    # Not 17: that has sealed classes, which this R8 does not know.
+    options: list[str | Path] = ["-Werror", "-jvm-target", "11", "-no-stdlib", "-no-reflect"]
     options += ["-module-name", name]
     if module.android:
         options.append("-no-jdk")
@@ -67,11 +68,10 @@ def test_module(name: str, test_class: str | None) -> None:
         raise ToolError(f"Expected classes whose names end in Test. Received: {found}")
     options = [
         "-ea",
-        f"-Djna.boot.library.path={LIBRARIES}/jni",
         f"-Djna.library.path={LITERT.parent}",
         f"-Dproject={DEMO.parent}",
     ]
-    path = [jar(name), *classpath(name), JARS / "jna.jar"]
+    path = [jar(name), *classpath(name)]
     java(path, "org.junit.runner.JUnitCore", *names, options=options, quiet=False)
 
 

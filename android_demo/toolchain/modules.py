@@ -8,12 +8,12 @@ the app holds; only where Android's API could not be fetched is it compiled agai
 from dataclasses import dataclass
 from pathlib import Path
 
-from .tools import ANDROID_JAR, BUILD, JARS, KOTLIN, ROOT
+from .tools import ANDROID_JAR, BUILD, JARS, JNA, KOTLIN, ROOT
 
 DEMO = ROOT / "android_demo"
 STUBS = DEMO / "toolchain" / "stubs"
 ANDROID = (ANDROID_JAR,) if ANDROID_JAR.is_file() else ()
-JNA = (JARS / "jna.jar",)
+JNA_JARS = (JARS / "jna.jar", JNA)
 TEST_JARS = (
     KOTLIN / "kotlin-test.jar",
     KOTLIN / "kotlin-test-junit.jar",
@@ -43,11 +43,11 @@ MODULES = {
     "core-test": Module(
         DEMO / "core/src/test/kotlin", uses=("core",), jars=TEST_JARS, friend="core"
     ),
-    "engine-jvm": Module(DEMO / "engine-jvm/src/main/kotlin", uses=("core",), jars=JNA),
+    "engine-jvm": Module(DEMO / "engine-jvm/src/main/kotlin", uses=("core",), jars=JNA_JARS),
     "engine-jvm-test": Module(
         DEMO / "engine-jvm/src/test/kotlin",
         uses=("core", "engine-jvm"),
-        jars=(*JNA, *TEST_JARS),
+        jars=(*JNA_JARS, *TEST_JARS),
         friend="engine-jvm",
     ),
     "stubs": Module(STUBS, jars=ANDROID, android=True),

@@ -98,4 +98,7 @@ JARS = TOOLS / "debian" / "usr" / "share" / "java"
 SDK = TOOLS / "debian" / "usr" / "lib" / "android-sdk" / "build-tools" / "debian"
 LIBRARIES = TOOLS / "debian" / "usr" / "lib" / "x86_64-linux-gnu"
 LIBRARY_PATH = (LIBRARIES / "android", LIBRARIES, TOOLS / "debian" / "usr" / "lib" / "p7zip")
+JNA = TOOLS / "jna"
+"""Found like a jar: below it, JNA's native part lies where a jar of JNA's own would hold it."""
+JNA_NATIVE = JNA / "com" / "sun" / "jna" / "linux-x86-64" / "libjnidispatch.so"
 ANDROID_JAR = TOOLS / "platform" / "usr" / "share" / "java" / "com.android.android-23.jar"

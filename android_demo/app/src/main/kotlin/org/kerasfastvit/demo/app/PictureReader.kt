@@ -65,9 +65,10 @@ class PictureReader(
     }
 
     companion object {
-        private const val MOST_PIXELS = 4096L * 4096L
+        /** Three copies of these, 11 bytes a pixel, fit into an app's large heap. */
+        private const val MOST_PIXELS = 4096L * 3072L
 
-        /** A power of 2 with which a picture of any size fits into memory; 1 for nearly all. */
+        /** By which power of 2 a picture is made smaller when it is read: 1 up to 12 megapixels. */
         internal fun sampling(
             width: Int,
             height: Int,
