@@ -21,14 +21,25 @@ public enum class Interpolation(
     internal fun weight(x: Double): Double {
         val distance = abs(x)
         return when (this) {
-            BILINEAR -> if (distance < 1.0) 1.0 - distance else 0.0
-            BICUBIC ->
+            BILINEAR -> {
+                if (distance < 1.0) 1.0 - distance else 0.0
+            }
+
+            BICUBIC -> {
                 when {
-                    distance < 1.0 -> ((A + 2.0) * distance - (A + 3.0)) * distance * distance + 1.0
-                    distance < 2.0 ->
+                    distance < 1.0 -> {
+                        ((A + 2.0) * distance - (A + 3.0)) * distance * distance + 1.0
+                    }
+
+                    distance < 2.0 -> {
                         (((distance - 5.0) * distance + 8.0) * distance - 4.0) * A
-                    else -> 0.0
+                    }
+
+                    else -> {
+                        0.0
+                    }
                 }
+            }
         }
     }
 

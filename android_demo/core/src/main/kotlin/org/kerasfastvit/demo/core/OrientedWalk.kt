@@ -38,16 +38,19 @@ internal class OrientedWalk {
                 down = row
                 first = 0
             }
+
             90 -> {
                 right = row
                 down = -pixel
                 first = (height - 1) * pixel
             }
+
             180 -> {
                 right = -pixel
                 down = -row
                 first = (height - 1) * row + (width - 1) * pixel
             }
+
             else -> {
                 right = -row
                 down = pixel

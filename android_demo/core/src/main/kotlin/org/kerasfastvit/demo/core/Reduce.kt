@@ -9,30 +9,85 @@ package org.kerasfastvit.demo.core
 public fun ScreenState.after(event: ScreenEvent): ScreenState =
     when (event) {
         // Whoever had the camera may have given it back meanwhile.
-        ScreenEvent.Shown -> copy(visible = true).withoutStuckCamera()
-        ScreenEvent.Hidden -> copy(visible = false, torch = false)
-        is ScreenEvent.SettingsRead -> copy(settings = event.settings.inRange())
-        is ScreenEvent.PermissionAnswered -> copy(permission = event.permission)
-        is ScreenEvent.CameraChanged -> withCamera(event)
-        ScreenEvent.CameraRetried -> withoutStuckCamera()
-        ScreenEvent.CameraSwitched -> switched()
-        ScreenEvent.PauseToggled -> copy(paused = !paused, torch = false)
-        ScreenEvent.TorchToggled -> copy(torch = torchAvailable && !torch)
-        is ScreenEvent.PicturePicked ->
+        ScreenEvent.Shown -> {
+            copy(visible = true).withoutStuckCamera()
+        }
+
+        ScreenEvent.Hidden -> {
+            copy(visible = false, torch = false)
+        }
+
+        is ScreenEvent.SettingsRead -> {
+            copy(settings = event.settings.inRange())
+        }
+
+        is ScreenEvent.PermissionAnswered -> {
+            copy(permission = event.permission)
+        }
+
+        is ScreenEvent.CameraChanged -> {
+            withCamera(event)
+        }
+
+        ScreenEvent.CameraRetried -> {
+            withoutStuckCamera()
+        }
+
+        ScreenEvent.CameraSwitched -> {
+            switched()
+        }
+
+        ScreenEvent.PauseToggled -> {
+            copy(paused = !paused, torch = false)
+        }
+
+        ScreenEvent.TorchToggled -> {
+            copy(torch = torchAvailable && !torch)
+        }
+
+        is ScreenEvent.PicturePicked -> {
             copy(source = Source.Picture(event.name), results = emptyList(), torch = false)
-        ScreenEvent.PictureUnreadable -> withUnreadablePicture()
-        ScreenEvent.CameraWanted ->
+        }
+
+        ScreenEvent.PictureUnreadable -> {
+            withUnreadablePicture()
+        }
+
+        ScreenEvent.CameraWanted -> {
             copy(source = Source.Camera, results = emptyList(), paused = false)
-        is ScreenEvent.ModelAsked ->
+        }
+
+        is ScreenEvent.ModelAsked -> {
             copy(model = ModelState.Loading(event.name), results = emptyList())
-        is ScreenEvent.ModelLoaded -> withLoaded(event)
-        is ScreenEvent.ModelFailed -> withFailed(event)
-        is ScreenEvent.AcceleratorAsked ->
+        }
+
+        is ScreenEvent.ModelLoaded -> {
+            withLoaded(event)
+        }
+
+        is ScreenEvent.ModelFailed -> {
+            withFailed(event)
+        }
+
+        is ScreenEvent.AcceleratorAsked -> {
             reloadedWith(settings.copy(accelerator = event.accelerator))
-        is ScreenEvent.ThreadsAsked -> reloadedWith(settings.copy(threads = event.threads))
-        is ScreenEvent.ResultsAsked -> shownWith(settings.copy(results = event.count))
-        is ScreenEvent.ThresholdAsked -> shownWith(settings.copy(threshold = event.threshold))
-        is ScreenEvent.Classified -> withResults(event)
+        }
+
+        is ScreenEvent.ThreadsAsked -> {
+            reloadedWith(settings.copy(threads = event.threads))
+        }
+
+        is ScreenEvent.ResultsAsked -> {
+            shownWith(settings.copy(results = event.count))
+        }
+
+        is ScreenEvent.ThresholdAsked -> {
+            shownWith(settings.copy(threshold = event.threshold))
+        }
+
+        is ScreenEvent.Classified -> {
+            withResults(event)
+        }
     }
 
 private fun ScreenState.withoutStuckCamera(): ScreenState =

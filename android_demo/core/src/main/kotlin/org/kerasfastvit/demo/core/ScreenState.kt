@@ -153,10 +153,17 @@ public data class ScreenState(
 
     private fun modelMessage(): Message? =
         when (val model = model) {
-            is ModelState.Failed ->
+            is ModelState.Failed -> {
                 if (model.asked == Accelerator.GPU) Message.GPU_REFUSED else Message.MODEL_UNUSABLE
-            ModelState.None -> Message.NO_MODEL
-            else -> null
+            }
+
+            ModelState.None -> {
+                Message.NO_MODEL
+            }
+
+            else -> {
+                null
+            }
         }
 
     private fun sourceMessage(): Message? {

@@ -38,7 +38,10 @@ public object Sidecar {
             input = input(root.member("input")),
             output = output,
             labels = root.member("labels").unlessNull { labels(this, output.classes) },
-            versions = root.member("versions").members().mapValues { (_, version) -> version.text() },
+            versions =
+                root.member("versions").members().mapValues { (_, version) ->
+                    version.text()
+                },
             file = root.optional("sha256")?.let { facts(root, it) },
             selfCheck = root.optional("self_check")?.let(::selfCheck),
         )
@@ -107,7 +110,12 @@ public object Sidecar {
         type: TensorType,
     ): Quantization? {
         if (type == TensorType.FLOAT32) {
-            for (field in listOf(scale, zeroPoint)) if (!field.isNull) field.refuse("null, of floats")
+            for (field in listOf(
+                scale,
+                zeroPoint,
+            )) {
+                if (!field.isNull) field.refuse("null, of floats")
+            }
             return null
         }
         val factor = scale.number().toFloat()

@@ -113,7 +113,6 @@ internal class TfliteMetadata private constructor(
         fun find(
             file: ByteBuffer,
             name: String,
-        ): ByteArray? =
-            TfliteMetadata(file.duplicate().order(ByteOrder.LITTLE_ENDIAN)).find(name)
+        ): ByteArray? = TfliteMetadata(file.duplicate().order(ByteOrder.LITTLE_ENDIAN)).find(name)
     }
 }

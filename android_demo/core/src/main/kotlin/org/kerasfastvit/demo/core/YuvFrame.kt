@@ -95,6 +95,7 @@ public class YuvFrame {
                     first.point(from(memory, chroma), 2 * halfStride, 2)
                     second.point(from(memory, chroma + 1), 2 * halfStride, 2)
                 }
+
                 YuvLayout.I420 -> {
                     frame.u.point(from(memory, chroma), halfStride, 1)
                     frame.v.point(from(memory, chroma + halfStride * chroma(height)), halfStride, 1)

@@ -106,4 +106,11 @@ internal class YuvToRgb {
 }
 
 /** The nearest value in 0..255. */
-internal fun clip8(value: Int): Int = if (value < 0) 0 else if (value > 255) 255 else value
+internal fun clip8(value: Int): Int =
+    if (value < 0) {
+        0
+    } else if (value > 255) {
+        255
+    } else {
+        value
+    }

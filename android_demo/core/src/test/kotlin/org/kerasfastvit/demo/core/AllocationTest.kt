@@ -29,9 +29,10 @@ class AllocationTest {
         quantization: Quantization?,
     ) {
         private val random = Random(11)
-        private val memory = ByteBuffer.allocateDirect(331 * 240 + 332 * 120).also {
-            it.put(random.nextBytes(it.capacity()))
-        }
+        private val memory =
+            ByteBuffer.allocateDirect(331 * 240 + 332 * 120).also {
+                it.put(random.nextBytes(it.capacity()))
+            }
         private val source = YuvFrame.of(YuvLayout.NV21, memory, 320, 240, 331)
         private val planes = List(2) { memory.duplicate() }
         private val pipeline = FramePreprocessor(inputDescription(quantization = quantization))

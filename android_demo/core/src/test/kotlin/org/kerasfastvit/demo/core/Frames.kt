@@ -32,7 +32,9 @@ internal fun YuvFrame.toRgb(orientation: Orientation = Orientation.UPRIGHT): Rgb
 internal fun RgbImage.pixels(): List<Int> = List(width * height) { pixel(it) }
 
 private fun RgbImage.pixel(index: Int): Int =
-    (0 until 3).fold(0) { sum, channel -> sum shl 8 or (bytes[3 * index + channel].toInt() and 255) }
+    (0 until 3).fold(
+        0,
+    ) { sum, channel -> sum shl 8 or (bytes[3 * index + channel].toInt() and 255) }
 
 internal fun RgbImage.turned(orientation: Orientation): RgbImage =
     RgbImage().also {

@@ -96,7 +96,11 @@ class GeometryTest {
             val text = "$imageWidth x $imageHeight, $width x $cropHeight, $cropPct"
             assertTrue(minOf(crop.left, crop.top, right, bottom) >= 0, text)
             assertTrue(abs(crop.left - right) <= 1 && abs(crop.top - bottom) <= 1, text)
-            val shares = listOf(width.toDouble() / crop.resizedWidth, cropHeight.toDouble() / crop.resizedHeight)
+            val shares =
+                listOf(
+                    width.toDouble() / crop.resizedWidth,
+                    cropHeight.toDouble() / crop.resizedHeight,
+                )
             assertTrue(shares.max() >= cropPct - 1e-9, text)
         }
     }
@@ -128,7 +132,8 @@ class GeometryTest {
                     height,
                     Orientation.UPRIGHT,
                 )
-                val pipeline = FramePreprocessor(inputDescription(48, 40, interpolation = interpolation))
+                val pipeline =
+                    FramePreprocessor(inputDescription(48, 40, interpolation = interpolation))
                 pipeline.prepare(image)
                 assertEquals(setOf(color), pipeline.crop.pixels().toSet())
             }

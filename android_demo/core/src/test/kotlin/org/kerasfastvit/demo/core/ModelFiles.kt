@@ -11,6 +11,7 @@ import java.nio.ByteOrder
 internal fun modelFile(vararg entries: Pair<String, ByteArray>): ByteBuffer {
     val file = ByteBuffer.allocate(4096).order(ByteOrder.LITTLE_ENDIAN)
     file.putInt(0).put("TFL3".toByteArray())
+
     // A table of the fields' numbers and values' places, to be filled: returns place by number.
     fun table(fields: List<Int>): Pair<Int, Map<Int, Int>> {
         val layout = file.position()

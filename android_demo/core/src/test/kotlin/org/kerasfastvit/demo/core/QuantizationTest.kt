@@ -14,12 +14,16 @@ class QuantizationTest {
     @Test
     fun `there and back is within half a step`() {
         repeat(20_000) {
-            val quantization = Quantization(random.nextDouble(1e-4, 2.0).toFloat(), random.nextInt(-128, 128))
+            val quantization =
+                Quantization(random.nextDouble(1e-4, 2.0).toFloat(), random.nextInt(-128, 128))
             val lowest = quantization.dequantize(-128)
             val highest = quantization.dequantize(127)
             val value = random.nextDouble(lowest.toDouble(), highest.toDouble()).toFloat()
             val back = quantization.dequantize(quantization.quantize(value))
-            assertTrue(abs(back - value) <= quantization.scale * 0.5001f, "$quantization $value $back")
+            assertTrue(
+                abs(back - value) <= quantization.scale * 0.5001f,
+                "$quantization $value $back",
+            )
         }
     }
 
@@ -50,8 +54,14 @@ class QuantizationTest {
         val description = inputDescription(8, 8, cropPct = 1.0)
         val floats = inputDescription(8, 8, cropPct = 1.0, quantization = null)
         val image = noise(random, 8, 8).toRgb()
-        val int8 = FramePreprocessor(description).also { it.prepare(image) }.input as ModelInput.Int8
-        val float32 = FramePreprocessor(floats).also { it.prepare(image) }.input as ModelInput.Float32
+        val int8 =
+            FramePreprocessor(
+                description,
+            ).also { it.prepare(image) }.input as ModelInput.Int8
+        val float32 =
+            FramePreprocessor(
+                floats,
+            ).also { it.prepare(image) }.input as ModelInput.Float32
         for (i in 0 until 8 * 8 * 3) {
             val value = image.bytes[i].toInt() and 255
             val mean = description.mean[i % 3]

@@ -9,7 +9,8 @@ import kotlin.test.assertTrue
 
 class ScreenTest {
     private val description = Sidecar.parse(SIDECAR.toByteArray())
-    private val best = listOf(Result(0, "cat", 0.7f), Result(1, "dog", 0.2f), Result(2, "fox", 0.1f))
+    private val best =
+        listOf(Result(0, "cat", 0.7f), Result(1, "dog", 0.2f), Result(2, "fox", 0.1f))
 
     private fun after(vararg events: ScreenEvent) = events.fold(ScreenState(), ScreenState::after)
 
@@ -74,7 +75,8 @@ class ScreenTest {
 
     @Test
     fun `a device without a back camera shows the front one`() {
-        val state = running(ScreenEvent.CameraChanged(CameraState.MISSING), ScreenEvent.CameraSwitched)
+        val state =
+            running(ScreenEvent.CameraChanged(CameraState.MISSING), ScreenEvent.CameraSwitched)
         assertEquals(Facing.FRONT, state.settings.facing)
         assertTrue(state.wantsCamera)
     }
@@ -157,14 +159,24 @@ class ScreenTest {
         val random = Random(12)
         val events =
             listOf(
-                ScreenEvent.Shown, ScreenEvent.Hidden, ScreenEvent.CameraRetried,
-                ScreenEvent.CameraSwitched, ScreenEvent.PauseToggled, ScreenEvent.TorchToggled,
-                ScreenEvent.PicturePicked("p"), ScreenEvent.PictureUnreadable,
-                ScreenEvent.CameraWanted, ScreenEvent.ModelAsked("a"), ScreenEvent.ModelAsked("b"),
+                ScreenEvent.Shown,
+                ScreenEvent.Hidden,
+                ScreenEvent.CameraRetried,
+                ScreenEvent.CameraSwitched,
+                ScreenEvent.PauseToggled,
+                ScreenEvent.TorchToggled,
+                ScreenEvent.PicturePicked("p"),
+                ScreenEvent.PictureUnreadable,
+                ScreenEvent.CameraWanted,
+                ScreenEvent.ModelAsked("a"),
+                ScreenEvent.ModelAsked("b"),
                 ScreenEvent.ModelLoaded("a", description, Accelerator.CPU),
-                ScreenEvent.ModelFailed("b", "corrupt"), ScreenEvent.ThreadsAsked(5),
-                ScreenEvent.AcceleratorAsked(Accelerator.GPU), ScreenEvent.ResultsAsked(2),
-                ScreenEvent.ThresholdAsked(0.15f), ScreenEvent.Classified(Source.Camera, best),
+                ScreenEvent.ModelFailed("b", "corrupt"),
+                ScreenEvent.ThreadsAsked(5),
+                ScreenEvent.AcceleratorAsked(Accelerator.GPU),
+                ScreenEvent.ResultsAsked(2),
+                ScreenEvent.ThresholdAsked(0.15f),
+                ScreenEvent.Classified(Source.Camera, best),
             ) + Permission.entries.map { ScreenEvent.PermissionAnswered(it) } +
                 CameraState.entries.map { ScreenEvent.CameraChanged(it, torchAvailable = true) }
         var state = ScreenState()

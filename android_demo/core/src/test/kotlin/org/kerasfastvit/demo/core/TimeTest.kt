@@ -70,6 +70,14 @@ class TimeTest {
     }
 
     @Test
+    fun `of four frames the slowest is the ninetieth percentile`() {
+        val statistics = LatencyStatistics(10)
+        for (i in 1..4L) statistics.add(i * 1_000_000, 0, 0, i)
+        assertEquals(4.0, statistics.percentile(90.0))
+        assertEquals(2.0, statistics.percentile(50.0))
+    }
+
+    @Test
     fun `only the last frames are remembered`() {
         val statistics = LatencyStatistics(3)
         for (i in 1..10L) statistics.add(i * 1_000_000, 0, 0, i * second / i.coerceAtMost(8))

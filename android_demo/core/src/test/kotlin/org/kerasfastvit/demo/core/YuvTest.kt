@@ -65,7 +65,16 @@ class YuvTest {
             val u = random.nextBytes(half * rows)
             val v = random.nextBytes(half * rows)
             val mixed = { first: ByteArray, second: ByteArray ->
-                luma + ByteArray(2 * half * rows) { if (it % 2 == 0) first[it / 2] else second[it / 2] }
+                luma +
+                    ByteArray(2 * half * rows) {
+                        if (it % 2 ==
+                            0
+                        ) {
+                            first[it / 2]
+                        } else {
+                            second[it / 2]
+                        }
+                    }
             }
             val memories =
                 mapOf(
@@ -75,7 +84,15 @@ class YuvTest {
                 )
             val pictures =
                 memories.map { (layout, bytes) ->
-                    YuvFrame.of(layout, ByteBuffer.wrap(bytes), width, height, stride).toRgb().pixels()
+                    YuvFrame
+                        .of(
+                            layout,
+                            ByteBuffer.wrap(bytes),
+                            width,
+                            height,
+                            stride,
+                        ).toRgb()
+                        .pixels()
                 }
             assertEquals(1, pictures.toSet().size, "$width x $height")
         }
