@@ -83,6 +83,7 @@ def assemble() -> list[str]:
         "com.android.tools.r8.R8",
         *("--release", "--min-api", str(api_levels.MIN_SDK), "--output", dex),
         *("--lib", ANDROID_JAR, "--classpath", jar("stubs")),
+        *("--classpath", KOTLIN / "annotations-13.0.jar"),
         *("--pg-conf", RULES, "--pg-conf", KEPT),
         *(jar("app"), jar("core"), KOTLIN / "kotlin-stdlib.jar"),
     )

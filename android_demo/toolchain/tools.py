@@ -71,6 +71,7 @@ DEBIAN = (
     "android-libbase",
     "android-libcutils",
     "android-liblog",
+    "android-libnativebridge",
     "android-libnativeloader",
     "android-libunwind",
     "android-libutils",
@@ -97,7 +98,10 @@ JAVA_HOME = TOOLS / "debian" / "usr" / "lib" / "jvm" / "java-17-openjdk-amd64"
 JARS = TOOLS / "debian" / "usr" / "share" / "java"
 SDK = TOOLS / "debian" / "usr" / "lib" / "android-sdk" / "build-tools" / "debian"
 LIBRARIES = TOOLS / "debian" / "usr" / "lib" / "x86_64-linux-gnu"
-LIBRARY_PATH = (LIBRARIES / "android", LIBRARIES, TOOLS / "debian" / "usr" / "lib" / "p7zip")
+LIBRARY_PATH = tuple(
+    TOOLS / "debian" / "usr" / "lib" / folder
+    for folder in ("x86_64-linux-gnu/android", "x86_64-linux-gnu", "p7zip", "")
+)
 JNA = TOOLS / "jna"
 """Found like a jar: below it, JNA's native part lies where a jar of JNA's own would hold it."""
 JNA_NATIVE = JNA / "com" / "sun" / "jna" / "linux-x86-64" / "libjnidispatch.so"
