@@ -10,7 +10,7 @@ import java.nio.ByteBuffer
  * Arguments: a sidecar, a file with one NV21 frame in full range, its width and height, degrees. For
  * each line on its input it prepares the frame once and prints the nanoseconds that it took.
  */
-public fun main(arguments: Array<String>) {
+fun main(arguments: Array<String>) {
     val description = Sidecar.parse(File(arguments[0]).readBytes())
     val content = File(arguments[1]).readBytes()
     val memory = ByteBuffer.allocateDirect(content.size)
