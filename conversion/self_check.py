@@ -47,7 +47,8 @@ LEFT_OVER: dict[str, set[str]] = {
     "fp16": set(),
     # Weights of 8 bits and activations of 32 do not go together in its depthwise convolutions.
     "dynamic": {"DEPTHWISE_CONV_2D"},
-    "int8": set(),
+    # Of more than four axes, as an attention that is not lowered has them.
+    "int8": {"BATCH_MATMUL"},
 }
 """By precision: those of `DELEGATED` that XNNPACK leaves to the interpreter all the same."""
 
