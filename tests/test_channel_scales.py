@@ -247,6 +247,8 @@ def test_a_gelu_that_cannot_be_scaled_stays_an_operator(function):
     quantized = quantize(model, images(4, *model.input_shape[1:]))
     assert quantized.gelu == "operator"
     assert not any(map(is_gelu_gate, quantized.model.operations))
+    form, _ = scaled(model, quantized.gelu)
+    assert relative_difference(outputs(form), outputs(model)) < 1e-5
 
 
 def test_the_model_is_left_alone(lowered):

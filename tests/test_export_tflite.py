@@ -156,7 +156,6 @@ def _functional(function, **kwargs) -> keras.Model:
     return keras.Model(image, function(image), name="of_a_user")
 
 
-@pytest.mark.single_backend
 def test_a_gelu_that_no_weights_stand_before_is_exported_as_one_operator(tmp_path):
     model = _functional(
         lambda x: layers.Dense(5)(layers.GlobalAveragePooling2D()(layers.Activation("gelu")(x)))
