@@ -87,7 +87,12 @@ class BenchmarkActivity : Activity() {
                 val benchmark = Benchmark(Classifier(engine, description))
                 val latencies = benchmark.run { left }
                 listOf(
-                    getString(R.string.benchmark_device, Build.MANUFACTURER, Build.MODEL, Build.VERSION.SDK_INT),
+                    getString(
+                        R.string.benchmark_device,
+                        Build.MANUFACTURER,
+                        Build.MODEL,
+                        Build.VERSION.SDK_INT,
+                    ),
                     getString(R.string.model_on, name, engine.accelerator.name),
                     getString(R.string.threads, settings.threads),
                     getString(R.string.benchmark_runs, latencies.count),

@@ -21,6 +21,7 @@ class CameraChoice private constructor(
     fun orientation(displayDegrees: Int): Orientation =
         when (facing) {
             Facing.BACK -> Orientation((sensorDegrees - displayDegrees + 360) % 360)
+
             // Mirrored like its preview.
             Facing.FRONT -> Orientation((sensorDegrees + displayDegrees) % 360, mirrored = true)
         }
@@ -55,7 +56,10 @@ class CameraChoice private constructor(
             val frames = map.getOutputSizes(ImageFormat.YUV_420_888).orEmpty()
             val common = previews.toSet().intersect(frames.toSet())
             val size =
-                common.filter { it.width * it.height <= MOST_PIXELS }.maxByOrNull { it.width * it.height }
+                common.filter { it.width * it.height <= MOST_PIXELS }.maxByOrNull {
+                    it.width *
+                        it.height
+                }
                     ?: common.minByOrNull { it.width * it.height }
                     ?: return null
             return CameraChoice(

@@ -78,6 +78,7 @@ class CameraStream(
                     CameraAccessException.CAMERA_IN_USE,
                     CameraAccessException.MAX_CAMERAS_IN_USE,
                     -> CameraState.TAKEN
+
                     else -> CameraState.FAILED
                 },
             )

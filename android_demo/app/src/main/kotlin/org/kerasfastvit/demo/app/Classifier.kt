@@ -54,7 +54,9 @@ class Classifier(
         val run = SystemClock.elapsedRealtimeNanos()
         top.rank(shown(), Settings.MOST_RESULTS, Float.NEGATIVE_INFINITY)
         val results =
-            List(top.count) { Result(top.label(it), description.label(top.label(it)), top.score(it)) }
+            List(
+                top.count,
+            ) { Result(top.label(it), description.label(top.label(it)), top.score(it)) }
         val end = SystemClock.elapsedRealtimeNanos()
         latencies.add(prepared - start, run - prepared, end - run, end)
         return results

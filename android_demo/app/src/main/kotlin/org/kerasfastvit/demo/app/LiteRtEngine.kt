@@ -51,11 +51,15 @@ class LiteRtEngine(
 
     private fun options(threads: Int): CompiledModel.Options =
         when (accelerator) {
-            Accelerator.GPU -> CompiledModel.Options(LiteRtAccelerator.GPU)
-            Accelerator.CPU ->
+            Accelerator.GPU -> {
+                CompiledModel.Options(LiteRtAccelerator.GPU)
+            }
+
+            Accelerator.CPU -> {
                 CompiledModel.Options(LiteRtAccelerator.CPU).apply {
                     cpuOptions = CompiledModel.CpuOptions(numThreads = threads)
                 }
+            }
         }
 
     override fun run(

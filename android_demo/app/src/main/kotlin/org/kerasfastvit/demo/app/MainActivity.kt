@@ -127,7 +127,9 @@ class MainActivity :
             settings.write(state.settings)
         }
         val model = state.model
-        if (model is ModelState.Loading && event !is ScreenEvent.Classified && model !== before.model) {
+        if (model is ModelState.Loading && event !is ScreenEvent.Classified &&
+            model !== before.model
+        ) {
             inference.load(model.name, state.settings)
         }
         if (model is ModelState.Ready) settings.model = model.name

@@ -23,7 +23,10 @@ class ModelInformation(
                 R.string.information_size to (about.file?.size?.toString() ?: "–"),
                 R.string.information_runs_on to model.used.name,
                 R.string.information_agreement to
-                    (check?.let { resources.getString(R.string.probability, 100 * it.agreement) } ?: "–"),
+                    (
+                        check?.let { resources.getString(R.string.probability, 100 * it.agreement) }
+                            ?: "–"
+                    ),
                 R.string.information_versions to
                     about.versions.entries.joinToString { "${it.key} ${it.value}" },
             )

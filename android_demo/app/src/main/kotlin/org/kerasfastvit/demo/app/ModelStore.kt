@@ -21,7 +21,11 @@ class ModelStore(
 
     /** Their names, the app's own first. */
     fun names(): List<String> {
-        val imported = folder.list().orEmpty().filter { it.endsWith(SUFFIX) && it != DEFAULT + SUFFIX }
+        val imported =
+            folder.list().orEmpty().filter {
+                it.endsWith(SUFFIX) &&
+                    it != DEFAULT + SUFFIX
+            }
         return listOf(DEFAULT) + imported.map { it.removeSuffix(SUFFIX) }.sorted()
     }
 

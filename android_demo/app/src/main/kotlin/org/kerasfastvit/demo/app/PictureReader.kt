@@ -29,7 +29,9 @@ class PictureReader(
             }
         val picture =
             decode(source, options)
-                ?: throw IOException("Expected a picture. Received: $source of ${bounds.outMimeType}")
+                ?: throw IOException(
+                    "Expected a picture. Received: $source of ${bounds.outMimeType}",
+                )
         return turned(picture, orientation(source))
     }
 
@@ -74,7 +76,11 @@ class PictureReader(
             height: Int,
         ): Int {
             var sampling = 1
-            while (width.toLong() * height / (sampling.toLong() * sampling) > MOST_PIXELS) sampling *= 2
+            while (width.toLong() * height / (sampling.toLong() * sampling) >
+                MOST_PIXELS
+            ) {
+                sampling *= 2
+            }
             return sampling
         }
 

@@ -41,12 +41,22 @@ class Requests(
     /** What the answer to [askPermission] means. */
     fun permission(results: IntArray): Permission =
         when {
-            results.firstOrNull() == PackageManager.PERMISSION_GRANTED -> Permission.GRANTED
+            results.firstOrNull() == PackageManager.PERMISSION_GRANTED -> {
+                Permission.GRANTED
+            }
+
             // No answer: the question was interrupted.
-            results.isEmpty() -> Permission.REFUSED
-            activity.shouldShowRequestPermissionRationale(Manifest.permission.CAMERA) ->
+            results.isEmpty() -> {
                 Permission.REFUSED
-            else -> Permission.REFUSED_FOR_GOOD
+            }
+
+            activity.shouldShowRequestPermissionRationale(Manifest.permission.CAMERA) -> {
+                Permission.REFUSED
+            }
+
+            else -> {
+                Permission.REFUSED_FOR_GOOD
+            }
         }
 
     /** Takes what the user has picked. */

@@ -83,9 +83,18 @@ class ScreenView(
 
     private fun statusOf(model: ModelState): String =
         when (model) {
-            ModelState.None -> text(R.string.no_model)
-            is ModelState.Loading -> activity.getString(R.string.loading_model, model.name)
-            is ModelState.Failed -> activity.getString(R.string.model_failed, model.name)
+            ModelState.None -> {
+                text(R.string.no_model)
+            }
+
+            is ModelState.Loading -> {
+                activity.getString(R.string.loading_model, model.name)
+            }
+
+            is ModelState.Failed -> {
+                activity.getString(R.string.model_failed, model.name)
+            }
+
             is ModelState.Ready -> {
                 val about = model.description
                 val name = if (model.name == ModelStore.DEFAULT) about.model else model.name

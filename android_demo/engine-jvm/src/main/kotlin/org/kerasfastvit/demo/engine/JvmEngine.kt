@@ -33,43 +33,50 @@ public class JvmEngine(
 
     init {
         try {
-            val environment = owned("start", library::LiteRtDestroyEnvironment) {
-                library.LiteRtCreateEnvironment(0, null, it)
-            }
-            val model = owned("read $path", library::LiteRtDestroyModel) {
-                library.LiteRtCreateModelFromFile(environment, path, it)
-            }
-            val options = owned("make options", library::LiteRtDestroyOptions) {
-                library.LiteRtCreateOptions(it)
-            }
+            val environment =
+                owned("start", library::LiteRtDestroyEnvironment) {
+                    library.LiteRtCreateEnvironment(0, null, it)
+                }
+            val model =
+                owned("read $path", library::LiteRtDestroyModel) {
+                    library.LiteRtCreateModelFromFile(environment, path, it)
+                }
+            val options =
+                owned("make options", library::LiteRtDestroyOptions) {
+                    library.LiteRtCreateOptions(it)
+                }
             LiteRtLibrary.check(
                 "choose the CPU",
                 library.LiteRtSetOptionsHardwareAccelerators(options, LiteRtLibrary.CPU),
             )
-            compiled = owned("compile $path", library::LiteRtDestroyCompiledModel) {
-                library.LiteRtCreateCompiledModel(environment, model, options, it)
-            }
-            val graph = LiteRtLibrary.handle("show its graph") {
-                library.LiteRtGetModelSubgraph(model, 0, it)
-            }
-            input = tensor(
-                environment,
-                LiteRtLibrary.handle("show its input") {
-                    library.LiteRtGetSubgraphInput(graph, 0, it)
-                },
-                LiteRtLibrary.handle("say what its input needs") {
-                    library.LiteRtGetCompiledModelInputBufferRequirements(compiled, 0, 0, it)
-                },
-            )
-            output = tensor(
-                environment,
-                LiteRtLibrary.handle("show its output") {
-                    library.LiteRtGetSubgraphOutput(graph, 0, it)
-                },
-                LiteRtLibrary.handle("say what its output needs") {
-                    library.LiteRtGetCompiledModelOutputBufferRequirements(compiled, 0, 0, it)
-                },
-            )
+            compiled =
+                owned("compile $path", library::LiteRtDestroyCompiledModel) {
+                    library.LiteRtCreateCompiledModel(environment, model, options, it)
+                }
+            val graph =
+                LiteRtLibrary.handle("show its graph") {
+                    library.LiteRtGetModelSubgraph(model, 0, it)
+                }
+            input =
+                tensor(
+                    environment,
+                    LiteRtLibrary.handle("show its input") {
+                        library.LiteRtGetSubgraphInput(graph, 0, it)
+                    },
+                    LiteRtLibrary.handle("say what its input needs") {
+                        library.LiteRtGetCompiledModelInputBufferRequirements(compiled, 0, 0, it)
+                    },
+                )
+            output =
+                tensor(
+                    environment,
+                    LiteRtLibrary.handle("show its output") {
+                        library.LiteRtGetSubgraphOutput(graph, 0, it)
+                    },
+                    LiteRtLibrary.handle("say what its output needs") {
+                        library.LiteRtGetCompiledModelOutputBufferRequirements(compiled, 0, 0, it)
+                    },
+                )
             check(input, description.input.tensor)
             check(output, description.output.tensor)
         } catch (error: EngineException) {
@@ -87,7 +94,10 @@ public class JvmEngine(
     ) {
         this.input.locked(LiteRtLibrary.WRITE) { memory ->
             when (input) {
-                is ModelInput.Int8 -> memory.write(0, input.values.array(), 0, this.input.size)
+                is ModelInput.Int8 -> {
+                    memory.write(0, input.values.array(), 0, this.input.size)
+                }
+
                 is ModelInput.Float32 -> {
                     val count = this.input.size / Float.SIZE_BYTES
                     memory.write(0, input.values.array(), 0, count)

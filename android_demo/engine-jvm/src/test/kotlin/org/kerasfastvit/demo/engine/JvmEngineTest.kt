@@ -16,14 +16,16 @@ import kotlin.test.assertTrue
 
 /** The exported file, run here and by Python's LiteRT (`toolchain/expected_logits.py`). */
 class JvmEngineTest {
-    private val model = File(System.getProperty("project"), "build/android/models/fashion_mnist.tflite")
+    private val model =
+        File(System.getProperty("project"), "build/android/models/fashion_mnist.tflite")
     private val description = Sidecar.parse(sibling(".json").readBytes()).logits()
     private val inputs = sibling("_inputs.bin").readBytes()
     private val expected = sibling("_outputs.bin").readBytes()
 
     private fun sibling(ending: String) = File(model.path.removeSuffix(".tflite") + ending)
 
-    private fun ModelDescription.logits() = copy(output = output.copy(activation = Activation.LINEAR))
+    private fun ModelDescription.logits() =
+        copy(output = output.copy(activation = Activation.LINEAR))
 
     @Test
     fun `logits are bit-equal to Python's`() {
@@ -43,7 +45,15 @@ class JvmEngineTest {
                     (index + 1) * input.values.capacity(),
                 )
                 engine.run(input, scores)
-                val wanted = FloatArray(classes) { quantization.dequantize(expected[index * classes + it]) }
+                val wanted =
+                    FloatArray(classes) {
+                        quantization.dequantize(
+                            expected[
+                                index * classes +
+                                    it,
+                            ],
+                        )
+                    }
                 assertContentEquals(wanted, scores.values, "input $index")
             }
         }
