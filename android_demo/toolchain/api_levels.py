@@ -16,7 +16,10 @@ from .tools import API_TYPES, SDK
 
 MIN_SDK = 24
 
-GUARDED = {("android.os.PowerManager", "getCurrentThermalStatus"): 29}
+GUARDED = {
+    ("android.os.PowerManager", "getCurrentThermalStatus"): 29,
+    ("android.media.Image", "getDataSpace"): 33,
+}
 """Since which level each exists. Its caller compares `Build.VERSION.SDK_INT`."""
 
 PACKAGES = ("android.", "java.", "javax.", "dalvik.", "org.json.")

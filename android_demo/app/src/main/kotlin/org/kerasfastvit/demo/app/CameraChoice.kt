@@ -19,18 +19,17 @@ class CameraChoice private constructor(
 ) {
     /** What turns a frame upright on a display that is turned by [displayDegrees]. */
     fun orientation(displayDegrees: Int): Orientation =
-        when (facing) {
-            Facing.BACK -> Orientation((sensorDegrees - displayDegrees + 360) % 360)
-
-            // Mirrored like its preview.
-            Facing.FRONT -> Orientation((sensorDegrees + displayDegrees) % 360, mirrored = true)
-        }
+        Orientation.ofCamera(sensorDegrees, displayDegrees, facing)
 
     companion object {
         private const val MOST_PIXELS = 1280 * 960
 
-        /** The first camera that faces this way; null if there is none. */
-        @Throws(CameraAccessException::class)
+        /**
+         * The first camera that faces this way; null if there is none.
+         *
+         * @throws CameraAccessException if the cameras do not answer.
+         * @throws IllegalArgumentException if one was unplugged meanwhile.
+         */
         fun find(
             manager: CameraManager,
             facing: Facing,
@@ -44,24 +43,18 @@ class CameraChoice private constructor(
             facts: CameraCharacteristics,
             facing: Facing,
         ): CameraChoice? {
-            val lens =
-                when (facing) {
-                    Facing.BACK -> CameraCharacteristics.LENS_FACING_BACK
-                    Facing.FRONT -> CameraCharacteristics.LENS_FACING_FRONT
-                }
-            if (facts.get(CameraCharacteristics.LENS_FACING) != lens) return null
+            val lens = facts.get(CameraCharacteristics.LENS_FACING)
+            // One that is plugged in faces neither way: it is shown like a back camera.
+            val isFront = lens == CameraCharacteristics.LENS_FACING_FRONT
+            if (isFront != (facing == Facing.FRONT)) return null
             val map =
                 facts.get(CameraCharacteristics.SCALER_STREAM_CONFIGURATION_MAP) ?: return null
             val previews = map.getOutputSizes(SurfaceTexture::class.java).orEmpty()
             val frames = map.getOutputSizes(ImageFormat.YUV_420_888).orEmpty()
             val common = previews.toSet().intersect(frames.toSet())
+            val fitting = common.filter { it.pixels <= MOST_PIXELS }
             val size =
-                common.filter { it.width * it.height <= MOST_PIXELS }.maxByOrNull {
-                    it.width *
-                        it.height
-                }
-                    ?: common.minByOrNull { it.width * it.height }
-                    ?: return null
+                fitting.maxByOrNull { it.pixels } ?: common.minByOrNull { it.pixels } ?: return null
             return CameraChoice(
                 id,
                 facing,
@@ -70,5 +63,7 @@ class CameraChoice private constructor(
                 facts.get(CameraCharacteristics.FLASH_INFO_AVAILABLE) == true,
             )
         }
+
+        private val Size.pixels get() = width * height
     }
 }

@@ -35,6 +35,11 @@ class CameraController(
         }
     }
 
+    /** The view's surface is gone, and with it what the camera draws on. */
+    fun surfaceLost(state: ScreenState) {
+        if (stream != null) close(state)
+    }
+
     /** The view has another size, or the display was turned. */
     fun fit() {
         val camera = choice ?: return
@@ -49,6 +54,9 @@ class CameraController(
             } catch (_: CameraAccessException) {
                 answer(ScreenEvent.CameraChanged(CameraState.FAILED))
                 return
+            } catch (_: IllegalArgumentException) {
+                answer(ScreenEvent.CameraChanged(CameraState.FAILED))
+                return
             }
         if (found == null) {
             answer(ScreenEvent.CameraChanged(CameraState.MISSING))
@@ -60,7 +68,8 @@ class CameraController(
         fit()
         inference.reset()
         val shown = Surface(texture).also { surface = it }
-        val reader = FrameReader(found.size, inference.handler, inference::classify)
+        val reader =
+            FrameReader(found.size, inference.handler, inference::classify, inference::skip)
         frames = reader
         val opened =
             CameraStream(manager, found, listOf(shown, reader.surface), handler) { camera ->

@@ -55,10 +55,6 @@ class CameraStream(
             val session = session ?: return
             val request = session.device.createCaptureRequest(CameraDevice.TEMPLATE_PREVIEW)
             surfaces.forEach(request::addTarget)
-            request.set(
-                CaptureRequest.CONTROL_AF_MODE,
-                CaptureRequest.CONTROL_AF_MODE_CONTINUOUS_PICTURE,
-            )
             if (torch) request.set(CaptureRequest.FLASH_MODE, CaptureRequest.FLASH_MODE_TORCH)
             session.setRepeatingRequest(request.build(), null, handler)
         }
@@ -82,6 +78,9 @@ class CameraStream(
                     else -> CameraState.FAILED
                 },
             )
+        } catch (_: IllegalArgumentException) {
+            // A surface or the camera itself has gone meanwhile.
+            report(CameraState.FAILED)
         } catch (_: IllegalStateException) {
             report(CameraState.FAILED)
         } catch (_: SecurityException) {

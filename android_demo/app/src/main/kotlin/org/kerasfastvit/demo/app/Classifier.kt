@@ -1,6 +1,7 @@
 package org.kerasfastvit.demo.app
 
 import android.os.SystemClock
+import org.kerasfastvit.demo.core.Accelerator
 import org.kerasfastvit.demo.core.Engine
 import org.kerasfastvit.demo.core.FramePreprocessor
 import org.kerasfastvit.demo.core.LatencyStatistics
@@ -17,13 +18,19 @@ import org.kerasfastvit.demo.core.YuvFrame
 /** From an image to ranked classes, with the time that each step took. One thread at a time. */
 class Classifier(
     private val engine: Engine,
-    private val description: ModelDescription,
+    val description: ModelDescription,
 ) : AutoCloseable by engine {
+    /** What really runs the model. */
+    val accelerator: Accelerator get() = engine.accelerator
+
     val latencies = LatencyStatistics()
     private val preprocessor = FramePreprocessor(description.input)
     private val scores = Scores(description.output)
     private val smoothing = Smoothing(description.output.classes, HALF_LIFE)
     private val top = TopClasses(Settings.MOST_RESULTS)
+
+    /** Runs the model on what its input holds: the first run takes longer, and may fail. */
+    fun warmUp() = engine.run(preprocessor.input, scores)
 
     /** Classifies a frame; what it shows is smoothed over the frames before. */
     fun classify(
@@ -54,9 +61,10 @@ class Classifier(
         val run = SystemClock.elapsedRealtimeNanos()
         top.rank(shown(), Settings.MOST_RESULTS, Float.NEGATIVE_INFINITY)
         val results =
-            List(
-                top.count,
-            ) { Result(top.label(it), description.label(top.label(it)), top.score(it)) }
+            List(top.count) { rank ->
+                val label = top.label(rank)
+                Result(label, description.label(label), top.score(rank))
+            }
         val end = SystemClock.elapsedRealtimeNanos()
         latencies.add(prepared - start, run - prepared, end - run, end)
         return results

@@ -6,8 +6,8 @@ import android.net.Uri
 import android.os.Handler
 import android.os.HandlerThread
 import android.os.Looper
-import org.kerasfastvit.demo.core.DescriptionException
 import org.kerasfastvit.demo.core.EngineException
+import org.kerasfastvit.demo.core.ModelState
 import org.kerasfastvit.demo.core.Orientation
 import org.kerasfastvit.demo.core.ScreenEvent
 import org.kerasfastvit.demo.core.Settings
@@ -15,23 +15,32 @@ import org.kerasfastvit.demo.core.Source
 import org.kerasfastvit.demo.core.YuvFrame
 import java.io.IOException
 
-/**
- * The thread that loads models and runs them. Nothing else touches the model.
- *
- * Answers come as events on the main thread; after [close] none.
- */
+/** The thread that loads models and runs them. Nothing else touches the model. */
 class Inference(
     context: Context,
-    private val answer: (ScreenEvent) -> Unit,
 ) : AutoCloseable {
+    /** Who is told, on the main thread. */
+    interface Listener {
+        fun happened(event: ScreenEvent)
+
+        /** The picked picture has been read. */
+        fun read(picture: Bitmap)
+
+        /** A file was not imported; [reason] in a developer's words. */
+        fun refused(reason: String)
+    }
+
+    /** To be set and read on the main thread; null where nobody listens any more. */
+    var listener: Listener? = null
+
     private val models = ModelStore(context)
     private val pictures = PictureReader(context.contentResolver)
+    private val loader = ModelLoader(context)
     private val thread = HandlerThread("inference").apply { start() }
     private val main = Handler(Looper.getMainLooper())
     private var classifier: Classifier? = null
-    private var name = ""
-
-    @Volatile private var closed = false
+    private var request = 0
+    private var accelerator = Settings().accelerator
 
     /** Of this thread, for the camera's frames. */
     val handler = Handler(thread.looper)
@@ -41,40 +50,32 @@ class Inference(
 
     /** Loads a model and runs it once; the one before is closed. */
     fun load(
-        name: String,
+        model: ModelState.Loading,
         settings: Settings,
     ) = handler.post {
         classifier?.close()
         classifier = null
-        this.name = name
+        request = model.request
+        accelerator = settings.accelerator
         guarded {
-            val file = models.file(name)
-            val description = models.describe(name, file)
-            val engine = LiteRtEngine(file, description, settings.accelerator, settings.threads)
-            classifier = Classifier(engine, description)
-            post(ScreenEvent.ModelLoaded(name, description, engine.accelerator))
+            val loaded = loader.load(model.name, settings)
+            classifier = loaded
+            tell(ScreenEvent.ModelLoaded(request, loaded.description, loaded.accelerator))
         }
     }
 
-    /** Takes a picked file into the store and asks for it, or says why it is [refused]. */
-    fun import(
-        source: Uri,
-        displayName: String,
-        refused: (String) -> Unit,
-    ) = handler.post {
-        val reason =
+    /** Takes a picked file into the store and asks for it, or says why it is refused. */
+    fun import(source: Uri) =
+        handler.post {
             try {
-                post(ScreenEvent.ModelAsked(models.import(source, displayName)))
-                return@post
-            } catch (error: DescriptionException) {
-                error.message
+                tell(ScreenEvent.ModelAsked(models.import(source)))
             } catch (error: IOException) {
-                error.message
-            } catch (error: SecurityException) {
-                error.message
+                tell { refused(error.toString()) }
+            } catch (error: RuntimeException) {
+                // The description's faults; and whatever another app's provider throws.
+                tell { refused(error.message ?: error.toString()) }
             }
-        main.post { if (!closed) refused(reason ?: displayName) }
-    }
+        }
 
     /** Classifies a frame, on this thread. */
     fun classify(
@@ -83,42 +84,46 @@ class Inference(
     ) {
         guarded {
             val results = classifier?.classify(frame, orientation, nanoseconds) ?: return
-            post(ScreenEvent.Classified(Source.Camera, results))
+            tell(ScreenEvent.Classified(request, Source.Camera, results))
         }
     }
 
-    /** Reads and classifies a picture, and gives it to [shown] on the main thread. */
-    fun classify(
-        source: Uri,
-        shown: (Bitmap) -> Unit,
-    ) = handler.post {
-        try {
-            val picture = pictures.read(source)
-            main.post { if (!closed) shown(picture) }
-            guarded {
-                val classifier = classifier ?: return@guarded
-                val results = classifier.classify(PictureReader.pixels(picture))
-                post(ScreenEvent.Classified(Source.Picture(source.toString()), results))
+    /** A frame was skipped. */
+    fun skip() = tell(ScreenEvent.FrameUnreadable)
+
+    /** Reads, shows and classifies a picture. */
+    fun classify(source: Uri) =
+        handler.post {
+            val name = source.toString()
+            try {
+                val picture = pictures.read(source)
+                tell { read(picture) }
+                guarded {
+                    val results = classifier?.classify(PictureReader.pixels(picture))
+                    if (results != null) {
+                        tell(ScreenEvent.Classified(request, Source.Picture(name), results))
+                    }
+                }
+            } catch (_: IOException) {
+                tell(ScreenEvent.PictureUnreadable(name))
             }
-        } catch (_: IOException) {
-            post(ScreenEvent.PictureUnreadable)
         }
-    }
 
     /** Gives the latencies as text to [shown] on the main thread. */
     fun latencies(
         text: LatencyText,
         shown: (String) -> Unit,
     ) = handler.post {
-        val line = classifier?.let { text.of(it.latencies) } ?: return@post
-        main.post { if (!closed) shown(line) }
+        val lines = classifier?.let { text.of(it.latencies) }.orEmpty()
+        main.post { shown(lines) }
     }
 
     /** Forgets what was seen: another camera or another source. */
     fun reset() = handler.post { classifier?.reset() }
 
+    /** To be called on the main thread; nobody is told anything any more. */
     override fun close() {
-        closed = true
+        listener = null
         handler.post {
             classifier?.close()
             classifier = null
@@ -126,28 +131,33 @@ class Inference(
         }
     }
 
-    /** A model that cannot be read, loaded or run becomes an event, which names it. */
+    /** A model that cannot be read, loaded or run becomes an event. */
     private inline fun guarded(call: () -> Unit) {
         try {
             call()
         } catch (error: EngineException) {
-            fail(error)
-        } catch (error: DescriptionException) {
+            fail(error, refusedBy = true)
+        } catch (error: IllegalArgumentException) {
+            // The description's faults among them.
             fail(error)
         } catch (error: IOException) {
-            fail(error)
-        } catch (error: SecurityException) {
             fail(error)
         }
     }
 
-    private fun fail(error: Exception) {
+    private fun fail(
+        error: Exception,
+        refusedBy: Boolean = false,
+    ) {
         classifier?.close()
         classifier = null
-        post(ScreenEvent.ModelFailed(name, error.message ?: error.javaClass.simpleName))
+        val reason = error.message ?: error.toString()
+        tell(ScreenEvent.ModelFailed(request, reason, accelerator.takeIf { refusedBy }))
     }
 
-    private fun post(event: ScreenEvent) {
-        main.post { if (!closed) answer(event) }
+    private fun tell(event: ScreenEvent) = tell { happened(event) }
+
+    private fun tell(what: Listener.() -> Unit) {
+        main.post { listener?.what() }
     }
 }

@@ -9,8 +9,12 @@ import org.kerasfastvit.demo.core.Phase
 class LatencyText(
     private val resources: Resources,
 ) {
-    /** One line for each phase, one for their sum, one for the frames a second. */
+    /**
+     * One line for each phase, one for their sum, one for the frames a second; nothing as long as
+     * there is no frame.
+     */
     fun of(latencies: LatencyStatistics): String {
+        if (latencies.count == 0) return ""
         val lines =
             listOf(
                 R.string.preprocessing to Phase.PREPROCESSING,

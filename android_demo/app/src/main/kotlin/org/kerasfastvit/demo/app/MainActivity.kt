@@ -5,12 +5,15 @@ import android.app.Activity
 import android.content.Context
 import android.content.Intent
 import android.content.pm.PackageManager
+import android.graphics.Bitmap
 import android.graphics.SurfaceTexture
 import android.hardware.camera2.CameraManager
+import android.hardware.display.DisplayManager
 import android.net.Uri
 import android.os.Bundle
 import android.os.Handler
 import android.os.Looper
+import android.os.Parcelable
 import android.view.TextureView
 import android.view.ViewGroup
 import org.kerasfastvit.demo.R
@@ -24,55 +27,84 @@ import org.kerasfastvit.demo.core.after
 /** The camera's picture, or a picked one, and what the model sees in it. */
 class MainActivity :
     Activity(),
-    TextureView.SurfaceTextureListener {
+    Inference.Listener,
+    TextureView.SurfaceTextureListener,
+    DisplayManager.DisplayListener {
     private lateinit var settings: SettingsStore
-    private lateinit var inference: Inference
+    private lateinit var session: Session
     private lateinit var camera: CameraController
     private lateinit var screen: ScreenView
     private lateinit var requests: Requests
     private val handler = Handler(Looper.getMainLooper())
     private val events = ArrayDeque<ScreenEvent>()
     private var following = false
-    private var state = ScreenState()
+
+    private val state get() = session.state
+    private val displays get() = getSystemService(Context.DISPLAY_SERVICE) as DisplayManager
+    private val mayUseCamera
+        get() =
+            checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED
 
     override fun onCreate(saved: Bundle?) {
         super.onCreate(saved)
         setContentView(R.layout.main)
         settings = SettingsStore(this)
-        inference = Inference(applicationContext, ::dispatch)
+        val kept = keptSession()
+        session = kept ?: Session(applicationContext)
+        session.inference.listener = this
         val view = findViewById(R.id.preview) as TextureView
         val manager = getSystemService(Context.CAMERA_SERVICE) as CameraManager
-        camera = CameraController(manager, view, inference, handler, ::dispatch)
+        camera = CameraController(manager, view, session.inference, handler, ::dispatch)
         screen = ScreenView(this, findViewById(R.id.root) as ViewGroup, ::dispatch)
-        requests = Requests(this, inference, ::dispatch)
+        requests = Requests(this, session.inference, { state }, ::dispatch)
         screen.onWayOn = requests::goOn
-        screen.onMenu = { requests.menu(state) }
+        screen.onMenu = requests::menu
         view.surfaceTextureListener = this
+        if (kept == null) begin(saved) else showKept()
+    }
+
+    /** The app is opened, or opened again after the system had ended it. */
+    private fun begin(saved: Bundle?) {
         dispatch(ScreenEvent.SettingsRead(settings.read()))
         dispatch(ScreenEvent.ModelAsked(settings.model))
-        if (checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED) {
-            dispatch(ScreenEvent.PermissionAnswered(Permission.GRANTED))
-        } else if (saved == null) {
-            requests.askPermission()
-        } else {
-            dispatch(ScreenEvent.PermissionAnswered(Permission.REFUSED))
+        if (!mayUseCamera) {
+            // Asked once; after that the message's button asks.
+            if (saved == null) {
+                requests.askPermission()
+            } else {
+                dispatch(ScreenEvent.PermissionAnswered(Permission.REFUSED))
+            }
         }
-        val picture = saved?.getString(PICTURE) ?: sentPicture(intent)?.toString()
+        val picture =
+            if (saved == null) sentPicture(intent)?.toString() else saved.getString(PICTURE)
         picture?.let { dispatch(ScreenEvent.PicturePicked(it)) }
         if (saved?.getBoolean(PAUSED) == true) dispatch(ScreenEvent.PauseToggled)
-        handler.post(showLatencies)
     }
+
+    private fun showKept() {
+        session.picture?.let(screen::showPicture)
+        screen.show(state)
+    }
+
+    // Deprecated in API 23, of which CI compiles this, and no longer in later ones.
+    @Suppress("DEPRECATION")
+    private fun keptSession() = lastNonConfigurationInstance as? Session
+
+    @Suppress("OVERRIDE_DEPRECATION")
+    override fun onRetainNonConfigurationInstance(): Any = session
 
     override fun onStart() {
         super.onStart()
         // The user may come back from the system's settings.
-        if (checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED) {
-            dispatch(ScreenEvent.PermissionAnswered(Permission.GRANTED))
-        }
+        if (mayUseCamera) dispatch(ScreenEvent.PermissionAnswered(Permission.GRANTED))
         dispatch(ScreenEvent.Shown)
+        displays.registerDisplayListener(this, handler)
+        handler.post(showLatencies)
     }
 
     override fun onStop() {
+        handler.removeCallbacks(showLatencies)
+        displays.unregisterDisplayListener(this)
         dispatch(ScreenEvent.Hidden)
         super.onStop()
     }
@@ -84,8 +116,8 @@ class MainActivity :
     }
 
     override fun onDestroy() {
-        handler.removeCallbacks(showLatencies)
-        inference.close()
+        requests.close()
+        if (!isChangingConfigurations) session.close()
         super.onDestroy()
     }
 
@@ -108,6 +140,16 @@ class MainActivity :
         if (result == RESULT_OK) data?.data?.let { requests.picked(request, it) }
     }
 
+    override fun happened(event: ScreenEvent) = dispatch(event)
+
+    override fun read(picture: Bitmap) {
+        if (state.source !is Source.Picture) return
+        session.picture = picture
+        screen.showPicture(picture)
+    }
+
+    override fun refused(reason: String) = requests.showRefused(reason)
+
     /** Lets the state follow an event, then the app the state. One event after the other. */
     private fun dispatch(event: ScreenEvent) {
         events.addLast(event)
@@ -122,29 +164,35 @@ class MainActivity :
 
     private fun follow(event: ScreenEvent) {
         val before = state
-        state = before.after(event)
-        if (state.settings != before.settings && event !is ScreenEvent.SettingsRead) {
-            settings.write(state.settings)
-        }
-        val model = state.model
-        if (model is ModelState.Loading && event !is ScreenEvent.Classified &&
-            model !== before.model
-        ) {
-            inference.load(model.name, state.settings)
-        }
-        if (model is ModelState.Ready) settings.model = model.name
-        val picture = state.source as? Source.Picture
-        val freshModel = model is ModelState.Ready && before.model !is ModelState.Ready
-        if (picture != null && !picture.failed && (picture != before.source || freshModel)) {
-            inference.classify(Uri.parse(picture.name), screen::showPicture)
-        }
+        session.state = before.after(event)
+        if (state.settings != before.settings) settings.write(state.settings)
+        if (state.model != before.model) followModel(state.model)
+        followPicture(before)
         camera.follow(state)
         screen.show(state)
     }
 
+    private fun followModel(model: ModelState) {
+        if (model is ModelState.Loading) session.inference.load(model, state.settings)
+        if (model is ModelState.Ready) settings.model = model.name
+    }
+
+    private fun followPicture(before: ScreenState) {
+        val picture = state.source as? Source.Picture
+        if (picture == null) {
+            session.picture = null
+            return
+        }
+        val another = picture != before.source
+        val freshModel = state.model is ModelState.Ready && state.model != before.model
+        if (!picture.failed && (another || freshModel)) {
+            session.inference.classify(Uri.parse(picture.name))
+        }
+    }
+
     private fun sentPicture(intent: Intent): Uri? =
         if (intent.action == Intent.ACTION_SEND) {
-            intent.getParcelableExtra(Intent.EXTRA_STREAM)
+            intent.getParcelableExtra<Parcelable>(Intent.EXTRA_STREAM) as? Uri
         } else {
             null
         }
@@ -152,7 +200,7 @@ class MainActivity :
     private val showLatencies =
         object : Runnable {
             override fun run() {
-                inference.latencies(LatencyText(resources), screen::showLatencies)
+                session.inference.latencies(LatencyText(resources), screen::showLatencies)
                 handler.postDelayed(this, LATENCY_INTERVAL)
             }
         }
@@ -169,9 +217,19 @@ class MainActivity :
         height: Int,
     ) = camera.fit()
 
-    override fun onSurfaceTextureDestroyed(texture: SurfaceTexture): Boolean = true
+    override fun onSurfaceTextureDestroyed(texture: SurfaceTexture): Boolean {
+        camera.surfaceLost(state)
+        return true
+    }
 
     override fun onSurfaceTextureUpdated(texture: SurfaceTexture) = Unit
+
+    /** From one landscape to the other, a display turns without another size or configuration. */
+    override fun onDisplayChanged(display: Int) = camera.fit()
+
+    override fun onDisplayAdded(display: Int) = Unit
+
+    override fun onDisplayRemoved(display: Int) = Unit
 
     private companion object {
         const val PICTURE = "picture"

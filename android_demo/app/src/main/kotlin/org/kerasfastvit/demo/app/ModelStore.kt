@@ -2,6 +2,7 @@ package org.kerasfastvit.demo.app
 
 import android.content.Context
 import android.net.Uri
+import android.provider.OpenableColumns
 import org.kerasfastvit.demo.core.DescriptionException
 import org.kerasfastvit.demo.core.ModelDescription
 import org.kerasfastvit.demo.core.Sidecar
@@ -22,10 +23,7 @@ class ModelStore(
     /** Their names, the app's own first. */
     fun names(): List<String> {
         val imported =
-            folder.list().orEmpty().filter {
-                it.endsWith(SUFFIX) &&
-                    it != DEFAULT + SUFFIX
-            }
+            folder.list().orEmpty().filter { it.endsWith(SUFFIX) && it != DEFAULT + SUFFIX }
         return listOf(DEFAULT) + imported.map { it.removeSuffix(SUFFIX) }.sorted()
     }
 
@@ -55,7 +53,7 @@ class ModelStore(
     ): ModelDescription {
         val sidecar = if (name == DEFAULT) context.assets.open("$DEFAULT.json") else null
         if (sidecar == null) return embedded(file)
-        val description = sidecar.use { Sidecar.parse(it.readBytes()) }
+        val description = sidecar.use { Sidecar.parse(it.readBytes(), mapped(file)) }
         val expected = description.file?.sha256
         val received = sha256(file)
         if (expected != null && expected != received) {
@@ -67,16 +65,13 @@ class ModelStore(
     /**
      * Takes a file that the user has picked into the store, if the app can use it.
      *
-     * @param displayName What its owner calls it.
      * @return Its name here.
-     * @throws DescriptionException if it is no model, or one without the exporter's description.
+     * @throws DescriptionException if it is no model, one without the exporter's description, or one
+     *     whose tensors are not as described.
      * @throws IOException if it cannot be read.
      */
-    fun import(
-        source: Uri,
-        displayName: String,
-    ): String {
-        val name = displayName.removeSuffix(SUFFIX).replace(Regex("[^A-Za-z0-9_.-]"), "_")
+    fun import(source: Uri): String {
+        val name = displayName(source).removeSuffix(SUFFIX).replace(Regex("[^A-Za-z0-9_.-]"), "_")
         val target = File(folder, if (name == DEFAULT) "${name}_2$SUFFIX" else name + SUFFIX)
         val input =
             context.contentResolver.openInputStream(source)
@@ -85,6 +80,15 @@ class ModelStore(
             write(target, check = { embedded(it) }) { stream.copyTo(it) }
         }
         return target.name.removeSuffix(SUFFIX)
+    }
+
+    private fun displayName(source: Uri): String {
+        val columns = arrayOf(OpenableColumns.DISPLAY_NAME)
+        val found =
+            context.contentResolver.query(source, columns, null, null, null)?.use {
+                if (it.moveToFirst()) it.getString(0) else null
+            }
+        return found ?: source.lastPathSegment ?: "model"
     }
 
     private fun embedded(file: File): ModelDescription =

@@ -9,6 +9,7 @@ import android.net.Uri
 import org.kerasfastvit.demo.core.Orientation
 import org.kerasfastvit.demo.core.RgbImage
 import java.io.IOException
+import java.io.InputStream
 
 /** Reads pictures that the user has picked or another app has sent. */
 class PictureReader(
@@ -49,10 +50,11 @@ class PictureReader(
             Orientation.UPRIGHT
         }
 
-    private fun open(source: Uri) =
+    private fun open(source: Uri): InputStream =
         try {
             resolver.openInputStream(source)
-        } catch (error: SecurityException) {
+        } catch (error: RuntimeException) {
+            // Not allowed, or whatever another app's provider throws.
             throw IOException("Expected a picture that may be read. Received: $source", error)
         } ?: throw IOException("Expected a picture. Received: nothing at $source")
 
@@ -76,11 +78,7 @@ class PictureReader(
             height: Int,
         ): Int {
             var sampling = 1
-            while (width.toLong() * height / (sampling.toLong() * sampling) >
-                MOST_PIXELS
-            ) {
-                sampling *= 2
-            }
+            while (width.toLong() * height / (sampling * sampling) > MOST_PIXELS) sampling *= 2
             return sampling
         }
 

@@ -3,11 +3,11 @@ package org.kerasfastvit.demo.app
 import android.Manifest
 import android.app.Activity
 import android.app.AlertDialog
+import android.app.Dialog
 import android.content.ActivityNotFoundException
 import android.content.Intent
 import android.content.pm.PackageManager
 import android.net.Uri
-import android.provider.OpenableColumns
 import android.provider.Settings
 import org.kerasfastvit.demo.R
 import org.kerasfastvit.demo.core.Accelerator
@@ -21,8 +21,11 @@ import org.kerasfastvit.demo.core.WayOn
 class Requests(
     private val activity: Activity,
     private val inference: Inference,
+    private val state: () -> ScreenState,
     private val dispatch: (ScreenEvent) -> Unit,
-) {
+) : AutoCloseable {
+    private var dialog: Dialog? = null
+
     /** Goes on as the button of a message says. */
     fun goOn(way: WayOn) =
         when (way) {
@@ -33,6 +36,7 @@ class Requests(
             WayOn.PICK_PICTURE -> pick("image/*", PICTURE)
             WayOn.BACK_TO_CAMERA -> dispatch(ScreenEvent.CameraWanted)
             WayOn.CHOOSE_MODEL -> chooseModel()
+            WayOn.MODEL_INFORMATION -> showInformation()
             WayOn.USE_CPU -> dispatch(ScreenEvent.AcceleratorAsked(Accelerator.CPU))
         }
 
@@ -66,68 +70,81 @@ class Requests(
     ) {
         when (request) {
             PICTURE -> dispatch(ScreenEvent.PicturePicked(uri.toString()))
-            MODEL -> inference.import(uri, displayName(uri), ::showRefused)
+            MODEL -> inference.import(uri)
         }
     }
 
     /** The app's menu. */
-    fun menu(state: ScreenState) {
+    fun menu() {
         val entries =
             listOf(
                 R.string.pick_picture to { goOn(WayOn.PICK_PICTURE) },
                 R.string.back_to_camera to { goOn(WayOn.BACK_TO_CAMERA) },
                 R.string.choose_model to ::chooseModel,
-                R.string.model_information to { showInformation(state.model) },
-                R.string.settings to { SettingsDialog(activity, dispatch).show(state.settings) },
+                R.string.model_information to ::showInformation,
+                R.string.settings to {
+                    show(SettingsDialog(activity, dispatch).builder(state().settings))
+                },
                 R.string.benchmark to {
                     activity.startActivity(Intent(activity, BenchmarkActivity::class.java))
                 },
             )
         val names = entries.map { (name, _) -> activity.getString(name) }.toTypedArray()
-        AlertDialog
-            .Builder(activity)
-            .setItems(names) { _, index -> entries[index].second() }
-            .show()
+        show(AlertDialog.Builder(activity).setItems(names) { _, index -> entries[index].second() })
+    }
+
+    /** Says why a file was not imported. */
+    fun showRefused(reason: String) =
+        show(
+            AlertDialog
+                .Builder(activity)
+                .setTitle(R.string.import_refused)
+                .setMessage(reason)
+                .setPositiveButton(R.string.choose_model) { _, _ -> chooseModel() }
+                .setNegativeButton(android.R.string.cancel, null),
+        )
+
+    /** The activity is going: a dialog would be left without its window. */
+    override fun close() {
+        dialog?.dismiss()
     }
 
     private fun chooseModel() {
         val names = ModelStore(activity).names()
         val entries = names + activity.getString(R.string.import_model)
-        AlertDialog
-            .Builder(activity)
-            .setTitle(R.string.choose_model)
-            .setItems(entries.toTypedArray()) { _, index ->
-                if (index < names.size) {
-                    dispatch(ScreenEvent.ModelAsked(names[index]))
-                } else {
-                    pick("*/*", MODEL)
-                }
-            }.show()
+        show(
+            AlertDialog
+                .Builder(activity)
+                .setTitle(R.string.choose_model)
+                .setItems(entries.toTypedArray()) { _, index ->
+                    if (index < names.size) {
+                        dispatch(ScreenEvent.ModelAsked(names[index]))
+                    } else {
+                        pick("*/*", MODEL)
+                    }
+                },
+        )
     }
 
-    private fun showInformation(model: ModelState) {
+    private fun showInformation() {
         val text =
-            when (model) {
+            when (val model = state().model) {
                 is ModelState.Ready -> ModelInformation(activity.resources).of(model)
-                is ModelState.Failed -> model.reason
+                is ModelState.Failed -> "${model.name}: ${model.reason}"
                 else -> activity.getString(R.string.no_model)
             }
-        AlertDialog
-            .Builder(activity)
-            .setTitle(R.string.model_information)
-            .setMessage(text)
-            .setPositiveButton(android.R.string.ok, null)
-            .show()
+        show(
+            AlertDialog
+                .Builder(activity)
+                .setTitle(R.string.model_information)
+                .setMessage(text)
+                .setPositiveButton(android.R.string.ok, null),
+        )
     }
 
-    private fun showRefused(reason: String) {
-        AlertDialog
-            .Builder(activity)
-            .setTitle(R.string.import_refused)
-            .setMessage(reason)
-            .setPositiveButton(R.string.choose_model) { _, _ -> chooseModel() }
-            .setNegativeButton(android.R.string.cancel, null)
-            .show()
+    private fun show(builder: AlertDialog.Builder) {
+        dialog?.dismiss()
+        dialog = builder.show()
     }
 
     private fun pick(
@@ -150,17 +167,8 @@ class Requests(
         try {
             activity.startActivityForResult(intent, request)
         } catch (_: ActivityNotFoundException) {
-            AlertDialog.Builder(activity).setMessage(R.string.no_app_for_it).show()
+            show(AlertDialog.Builder(activity).setMessage(R.string.no_app_for_it))
         }
-    }
-
-    private fun displayName(uri: Uri): String {
-        val columns = arrayOf(OpenableColumns.DISPLAY_NAME)
-        val found =
-            activity.contentResolver.query(uri, columns, null, null, null)?.use {
-                if (it.moveToFirst()) it.getString(0) else null
-            }
-        return found ?: uri.lastPathSegment ?: "model"
     }
 
     private companion object {

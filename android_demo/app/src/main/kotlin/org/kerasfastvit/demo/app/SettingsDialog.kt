@@ -16,7 +16,8 @@ class SettingsDialog(
     private val activity: Activity,
     private val dispatch: (ScreenEvent) -> Unit,
 ) {
-    fun show(settings: Settings) {
+    /** The dialog, to be shown. */
+    fun builder(settings: Settings): AlertDialog.Builder {
         val view = activity.layoutInflater.inflate(R.layout.settings, null)
         val accelerators = view.findViewById(R.id.accelerators) as RadioGroup
         accelerators.check(if (settings.accelerator == Accelerator.GPU) R.id.gpu else R.id.cpu)
@@ -36,12 +37,11 @@ class SettingsDialog(
             .show((settings.threshold * STEPS).toInt(), STEPS, { it * (100 / STEPS) }) {
                 dispatch(ScreenEvent.ThresholdAsked(it.toFloat() / STEPS))
             }
-        AlertDialog
+        return AlertDialog
             .Builder(activity)
             .setTitle(R.string.settings)
             .setView(view)
             .setPositiveButton(android.R.string.ok, null)
-            .show()
     }
 
     /** A bar with its value in words above it. */

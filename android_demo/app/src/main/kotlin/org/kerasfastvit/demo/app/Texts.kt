@@ -13,6 +13,7 @@ val Message.text: Int
             Message.NO_CAMERA -> R.string.no_camera
             Message.CAMERA_TAKEN -> R.string.camera_taken
             Message.CAMERA_FAILED -> R.string.camera_failed
+            Message.FRAME_UNREADABLE -> R.string.frame_unreadable
             Message.PICTURE_UNREADABLE -> R.string.picture_unreadable
             Message.NO_MODEL -> R.string.no_model
             Message.MODEL_UNUSABLE -> R.string.model_unusable
@@ -31,5 +32,6 @@ val WayOn.text: Int
             WayOn.PICK_PICTURE -> R.string.pick_picture
             WayOn.BACK_TO_CAMERA -> R.string.back_to_camera
             WayOn.CHOOSE_MODEL -> R.string.choose_model
+            WayOn.MODEL_INFORMATION -> R.string.model_information
             WayOn.USE_CPU -> R.string.use_cpu
         }

@@ -30,6 +30,25 @@ public data class Orientation(
         public val UPRIGHT: Orientation = Orientation(0)
 
         /**
+         * What turns a camera's frame upright.
+         *
+         * @param sensorDegrees How far the frame must turn clockwise on a display that is not turned.
+         * @param displayDegrees How far the display is turned, against the clock.
+         * @param facing The front camera's frames are mirrored, as its preview is.
+         */
+        public fun ofCamera(
+            sensorDegrees: Int,
+            displayDegrees: Int,
+            facing: Facing,
+        ): Orientation =
+            when (facing) {
+                Facing.BACK -> Orientation((sensorDegrees - displayDegrees + 360) % 360)
+
+                // Seen from its front, the display turns the other way round.
+                Facing.FRONT -> Orientation((sensorDegrees + displayDegrees) % 360, mirrored = true)
+            }
+
+        /**
          * What turns an image with that EXIF tag 0x0112 upright; unknown values mean [UPRIGHT].
          *
          * @param tag 1..8 as in EXIF 2.3, section 4.6.4.

@@ -29,6 +29,10 @@ public fun ScreenState.after(event: ScreenEvent): ScreenState =
             withCamera(event)
         }
 
+        ScreenEvent.FrameUnreadable -> {
+            if (camera == CameraState.STREAMING) copy(frameUnreadable = true) else this
+        }
+
         ScreenEvent.CameraRetried -> {
             withoutStuckCamera()
         }
@@ -49,8 +53,8 @@ public fun ScreenState.after(event: ScreenEvent): ScreenState =
             copy(source = Source.Picture(event.name), results = emptyList(), torch = false)
         }
 
-        ScreenEvent.PictureUnreadable -> {
-            withUnreadablePicture()
+        is ScreenEvent.PictureUnreadable -> {
+            withUnreadablePicture(event.name)
         }
 
         ScreenEvent.CameraWanted -> {
@@ -58,7 +62,7 @@ public fun ScreenState.after(event: ScreenEvent): ScreenState =
         }
 
         is ScreenEvent.ModelAsked -> {
-            copy(model = ModelState.Loading(event.name), results = emptyList())
+            loading(event.name)
         }
 
         is ScreenEvent.ModelLoaded -> {
@@ -97,6 +101,7 @@ private fun ScreenState.withCamera(event: ScreenEvent.CameraChanged): ScreenStat
     val streaming = event.camera == CameraState.STREAMING
     return copy(
         camera = event.camera,
+        frameUnreadable = frameUnreadable && streaming,
         torchAvailable = streaming && event.torchAvailable,
         torch = torch && streaming && event.torchAvailable,
     )
@@ -107,34 +112,40 @@ private fun ScreenState.switched(): ScreenState {
     return copy(
         settings = settings.copy(facing = other),
         camera = CameraState.CLOSED,
+        frameUnreadable = false,
         torch = false,
         torchAvailable = false,
         results = emptyList(),
     )
 }
 
-private fun ScreenState.withUnreadablePicture(): ScreenState {
+private fun ScreenState.withUnreadablePicture(name: String): ScreenState {
     val source = source as? Source.Picture ?: return this
+    if (source.name != name) return this
     return copy(source = source.copy(failed = true), results = emptyList())
 }
 
-/** An answer about a model that is no longer wanted comes too late. */
-private fun ScreenState.withLoaded(event: ScreenEvent.ModelLoaded): ScreenState =
-    if ((model as? ModelState.Loading)?.name == event.name) {
-        copy(model = ModelState.Ready(event.name, event.description, event.used))
-    } else {
-        this
-    }
+private fun ScreenState.loading(name: String): ScreenState =
+    copy(
+        model = ModelState.Loading(name, request + 1),
+        request = request + 1,
+        results = emptyList(),
+    )
 
-private fun ScreenState.withFailed(event: ScreenEvent.ModelFailed): ScreenState =
-    if (modelName == event.name) {
-        copy(
-            model = ModelState.Failed(event.name, settings.accelerator, event.reason),
-            results = emptyList(),
-        )
-    } else {
-        this
-    }
+private fun ScreenState.withLoaded(event: ScreenEvent.ModelLoaded): ScreenState {
+    val loading = model as? ModelState.Loading ?: return this
+    if (loading.request != event.request) return this
+    return copy(model = ModelState.Ready(loading.name, event.description, event.used))
+}
+
+private fun ScreenState.withFailed(event: ScreenEvent.ModelFailed): ScreenState {
+    val name = modelName
+    if (name == null || event.request != request) return this
+    return copy(
+        model = ModelState.Failed(name, event.reason, event.refusedBy),
+        results = emptyList(),
+    )
+}
 
 private val ScreenState.modelName: String?
     get() =
@@ -150,7 +161,7 @@ private fun ScreenState.reloadedWith(changed: Settings): ScreenState {
     val settings = changed.inRange()
     val name = modelName
     if (settings == this.settings || name == null) return copy(settings = settings)
-    return copy(settings = settings, model = ModelState.Loading(name), results = emptyList())
+    return copy(settings = settings).loading(name)
 }
 
 private fun ScreenState.shownWith(changed: Settings): ScreenState {
@@ -159,9 +170,10 @@ private fun ScreenState.shownWith(changed: Settings): ScreenState {
 }
 
 private fun ScreenState.withResults(event: ScreenEvent.Classified): ScreenState {
-    val late = event.source != source || model !is ModelState.Ready
+    val late = event.request != request || event.source != source || model !is ModelState.Ready
     val stopped = source == Source.Camera && paused
-    return if (late || stopped) this else copy(results = event.results.fitting(settings))
+    if (late || stopped) return this
+    return copy(results = event.results.fitting(settings), frameUnreadable = false)
 }
 
 private fun List<Result>.fitting(settings: Settings): List<Result> =

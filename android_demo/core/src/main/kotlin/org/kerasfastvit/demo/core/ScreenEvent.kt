@@ -24,6 +24,9 @@ public sealed interface ScreenEvent {
         public val torchAvailable: Boolean = false,
     ) : ScreenEvent
 
+    /** A frame of the camera did not fit what it says of itself, and was skipped. */
+    public data object FrameUnreadable : ScreenEvent
+
     /** The user wants to try the camera again. */
     public data object CameraRetried : ScreenEvent
 
@@ -42,27 +45,39 @@ public sealed interface ScreenEvent {
     ) : ScreenEvent
 
     /** The picture could not be read. */
-    public data object PictureUnreadable : ScreenEvent
+    public data class PictureUnreadable(
+        public val name: String,
+    ) : ScreenEvent
 
     /** The user wants the camera instead of a picture. */
     public data object CameraWanted : ScreenEvent
 
-    /** A model is being loaded. */
+    /** The user, or the start of the app, asks for a model. */
     public data class ModelAsked(
         public val name: String,
     ) : ScreenEvent
 
-    /** A model has been loaded and has run. */
+    /**
+     * A model has been loaded and has run.
+     *
+     * @property request Which one this answers: [ModelState.Loading.request].
+     */
     public data class ModelLoaded(
-        public val name: String,
+        public val request: Int,
         public val description: ModelDescription,
         public val used: Accelerator,
     ) : ScreenEvent
 
-    /** A model could not be loaded, or failed while it ran. */
+    /**
+     * A model could not be loaded, or failed while it ran.
+     *
+     * @property request The one by which it was, or was to be, loaded.
+     * @property refusedBy What cannot run it; null if its file is at fault.
+     */
     public data class ModelFailed(
-        public val name: String,
+        public val request: Int,
         public val reason: String,
+        public val refusedBy: Accelerator? = null,
     ) : ScreenEvent
 
     /** The user asks for an accelerator. */
@@ -88,10 +103,12 @@ public sealed interface ScreenEvent {
     /**
      * An image has been classified.
      *
+     * @property request The one by which the model was loaded: what another one saw is late.
      * @property source Of the image: a frame that was under way when a picture was picked is late.
      * @property results Best first.
      */
     public data class Classified(
+        public val request: Int,
         public val source: Source,
         public val results: List<Result>,
     ) : ScreenEvent

@@ -30,9 +30,14 @@ public sealed interface ModelState {
     /** None was asked for. */
     public data object None : ModelState
 
-    /** It is being read. */
+    /**
+     * It is being read.
+     *
+     * @property request Number of the request, which the answer to it repeats.
+     */
     public data class Loading(
         public val name: String,
+        public val request: Int,
     ) : ModelState
 
     /**
@@ -49,13 +54,13 @@ public sealed interface ModelState {
     /**
      * It cannot be used.
      *
-     * @property asked What was to run it.
      * @property reason For the details; what went wrong in a developer's words.
+     * @property refusedBy What cannot run it; null if its file is at fault.
      */
     public data class Failed(
         public val name: String,
-        public val asked: Accelerator,
         public val reason: String,
+        public val refusedBy: Accelerator?,
     ) : ModelState
 }
 
@@ -131,6 +136,10 @@ public data class ScreenState(
     public val torchAvailable: Boolean = false,
     public val source: Source = Source.Camera,
     public val model: ModelState = ModelState.None,
+    /** How often a model was asked for. Answers to any but the last request come too late. */
+    public val request: Int = 0,
+    /** The camera's last frame could not be read. */
+    public val frameUnreadable: Boolean = false,
     public val settings: Settings = Settings(),
     public val results: List<Result> = emptyList(),
 ) {
@@ -154,7 +163,11 @@ public data class ScreenState(
     private fun modelMessage(): Message? =
         when (val model = model) {
             is ModelState.Failed -> {
-                if (model.asked == Accelerator.GPU) Message.GPU_REFUSED else Message.MODEL_UNUSABLE
+                if (model.refusedBy == Accelerator.GPU) {
+                    Message.GPU_REFUSED
+                } else {
+                    Message.MODEL_UNUSABLE
+                }
             }
 
             ModelState.None -> {
@@ -177,6 +190,7 @@ public data class ScreenState(
             camera == CameraState.MISSING -> Message.NO_CAMERA
             camera == CameraState.TAKEN -> Message.CAMERA_TAKEN
             camera == CameraState.FAILED -> Message.CAMERA_FAILED
+            frameUnreadable -> Message.FRAME_UNREADABLE
             else -> null
         }
     }

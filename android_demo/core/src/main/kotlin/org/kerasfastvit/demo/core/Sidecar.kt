@@ -48,14 +48,26 @@ public object Sidecar {
     }
 
     /**
-     * Reads the description that is in a `.tflite` file.
+     * Reads the sidecar of a `.tflite` file, and compares the two.
+     *
+     * @param document JSON in UTF-8.
+     * @param model The file, from index 0 to the limit; mapped memory will do.
+     * @throws DescriptionException as [parse], and if the file is damaged or has other tensors.
+     */
+    public fun parse(
+        document: ByteArray,
+        model: ByteBuffer,
+    ): ModelDescription = parse(document).also { it.checkTensors(TfliteFile(model)) }
+
+    /**
+     * Reads the description that is in a `.tflite` file, and compares it with the file's tensors.
      *
      * @param model The file, from index 0 to the limit; mapped memory will do.
      * @return Null if there is none.
-     * @throws DescriptionException if the file is damaged, or the description cannot be used.
+     * @throws DescriptionException as [parse], and if the file is damaged or has other tensors.
      */
     public fun embedded(model: ByteBuffer): ModelDescription? =
-        TfliteMetadata.find(model, METADATA)?.let(::parse)
+        TfliteFile(model).metadata(METADATA)?.let { parse(it, model) }
 
     private fun input(field: JsonField): InputDescription {
         val tensor = tensor(field)

@@ -10,6 +10,21 @@ public enum class YuvRange {
 
     /** Y in 16..235, U and V in 16..240, as in video. */
     LIMITED,
+
+    ;
+
+    public companion object {
+        /**
+         * The range of an Android data space (`android.hardware.DataSpace`, bits 27 to 29).
+         *
+         * One that does not say has the full range: `YUV_420_888` is JFIF unless stated otherwise.
+         */
+        public fun ofDataSpace(dataSpace: Int): YuvRange =
+            if (dataSpace and RANGE_MASK == RANGE_LIMITED) LIMITED else FULL
+
+        private const val RANGE_MASK = 7 shl 27
+        private const val RANGE_LIMITED = 2 shl 27
+    }
 }
 
 /**

@@ -19,14 +19,14 @@ class ScreenTest {
             ScreenEvent.Shown,
             ScreenEvent.PermissionAnswered(Permission.GRANTED),
             ScreenEvent.ModelAsked("a"),
-            ScreenEvent.ModelLoaded("a", description, Accelerator.CPU),
+            ScreenEvent.ModelLoaded(1, description, Accelerator.CPU),
             ScreenEvent.CameraChanged(CameraState.STREAMING, torchAvailable = true),
             *more,
         )
 
     @Test
     fun `all is well when it runs`() {
-        val state = running(ScreenEvent.Classified(Source.Camera, best))
+        val state = running(ScreenEvent.Classified(1, Source.Camera, best))
         assertTrue(state.wantsCamera)
         assertNull(state.message)
         assertEquals(Accelerator.CPU, state.accelerator)
@@ -45,23 +45,103 @@ class ScreenTest {
     }
 
     @Test
-    fun `every obstacle has its message and a way on`() {
+    fun `every failure has its message and a way on`() {
         val cases =
             mapOf(
-                Message.PERMISSION_REFUSED to ScreenEvent.PermissionAnswered(Permission.REFUSED),
+                Message.PERMISSION_REFUSED to
+                    running(ScreenEvent.PermissionAnswered(Permission.REFUSED)),
                 Message.PERMISSION_REFUSED_FOR_GOOD to
-                    ScreenEvent.PermissionAnswered(Permission.REFUSED_FOR_GOOD),
-                Message.NO_CAMERA to ScreenEvent.CameraChanged(CameraState.MISSING),
-                Message.CAMERA_TAKEN to ScreenEvent.CameraChanged(CameraState.TAKEN),
-                Message.CAMERA_FAILED to ScreenEvent.CameraChanged(CameraState.FAILED),
-                Message.MODEL_UNUSABLE to ScreenEvent.ModelFailed("a", "corrupt"),
+                    running(ScreenEvent.PermissionAnswered(Permission.REFUSED_FOR_GOOD)),
+                Message.NO_CAMERA to running(ScreenEvent.CameraChanged(CameraState.MISSING)),
+                Message.CAMERA_TAKEN to running(ScreenEvent.CameraChanged(CameraState.TAKEN)),
+                Message.CAMERA_FAILED to running(ScreenEvent.CameraChanged(CameraState.FAILED)),
+                Message.FRAME_UNREADABLE to running(ScreenEvent.FrameUnreadable),
+                Message.PICTURE_UNREADABLE to
+                    running(ScreenEvent.PicturePicked("p"), ScreenEvent.PictureUnreadable("p")),
+                Message.NO_MODEL to after(ScreenEvent.Shown),
+                Message.MODEL_UNUSABLE to running(ScreenEvent.ModelFailed(1, "corrupt")),
+                Message.GPU_REFUSED to
+                    running(
+                        ScreenEvent.AcceleratorAsked(Accelerator.GPU),
+                        ScreenEvent.ModelFailed(2, "no kernel", Accelerator.GPU),
+                    ),
+                Message.OTHER_ACCELERATOR to
+                    running(
+                        ScreenEvent.AcceleratorAsked(Accelerator.GPU),
+                        ScreenEvent.ModelLoaded(2, description, Accelerator.CPU),
+                    ),
             )
-        for ((message, event) in cases) assertEquals(message, running(event).message)
-        for (message in Message.entries) assertTrue(message.waysOn.isNotEmpty(), "$message")
-        assertEquals(Message.NO_MODEL, after(ScreenEvent.Shown).message)
-        val unreadable = running(ScreenEvent.PicturePicked("p"), ScreenEvent.PictureUnreadable)
-        assertEquals(Message.PICTURE_UNREADABLE, unreadable.message)
-        assertNull(unreadable.after(ScreenEvent.PicturePicked("q")).message)
+        assertEquals(Message.entries.toSet(), cases.keys)
+        for ((message, state) in cases) {
+            assertEquals(message, state.message, "$state")
+            assertTrue(message.waysOn.isNotEmpty(), "$message")
+        }
+    }
+
+    /** What the app does for a way on, in events, where no other app or page answers first. */
+    private fun ScreenState.goingOn(way: WayOn): ScreenState =
+        when (way) {
+            WayOn.ASK_PERMISSION -> after(ScreenEvent.PermissionAnswered(Permission.GRANTED))
+            WayOn.OPEN_SYSTEM_SETTINGS -> after(ScreenEvent.PermissionAnswered(Permission.GRANTED))
+            WayOn.SWITCH_CAMERA -> after(ScreenEvent.CameraSwitched)
+            WayOn.RETRY_CAMERA -> after(ScreenEvent.CameraRetried)
+            WayOn.PICK_PICTURE -> after(ScreenEvent.PicturePicked("q"))
+            WayOn.BACK_TO_CAMERA -> after(ScreenEvent.CameraWanted)
+            WayOn.CHOOSE_MODEL -> after(ScreenEvent.ModelAsked("b"))
+            WayOn.MODEL_INFORMATION -> this
+            WayOn.USE_CPU -> after(ScreenEvent.AcceleratorAsked(Accelerator.CPU))
+        }
+
+    @Test
+    fun `each way on leads out of where it is offered`() {
+        val failures =
+            listOf(
+                ScreenEvent.PermissionAnswered(Permission.REFUSED),
+                ScreenEvent.PermissionAnswered(Permission.REFUSED_FOR_GOOD),
+                ScreenEvent.CameraChanged(CameraState.MISSING),
+                ScreenEvent.CameraChanged(CameraState.TAKEN),
+                ScreenEvent.CameraChanged(CameraState.FAILED),
+                ScreenEvent.FrameUnreadable,
+                ScreenEvent.ModelFailed(2, "no kernel", Accelerator.GPU),
+                ScreenEvent.ModelFailed(2, "corrupt"),
+                ScreenEvent.ModelLoaded(2, description, Accelerator.CPU),
+            )
+        for (failure in failures) {
+            val loading = failure is ScreenEvent.ModelFailed || failure is ScreenEvent.ModelLoaded
+            val ground =
+                if (loading) {
+                    running(
+                        ScreenEvent.AcceleratorAsked(Accelerator.GPU),
+                    )
+                } else {
+                    running()
+                }
+            val state = ground.after(failure)
+            for (way in state.message!!.waysOn.filter { it != WayOn.MODEL_INFORMATION }) {
+                assertNull(state.goingOn(way).message, "$failure: $way")
+            }
+        }
+        val unreadable = running(ScreenEvent.PicturePicked("p"), ScreenEvent.PictureUnreadable("p"))
+        for (way in unreadable.message!!.waysOn) assertNull(unreadable.goingOn(way).message)
+    }
+
+    @Test
+    fun `a file at fault is not laid at the GPU's door`() {
+        val asked = running(ScreenEvent.AcceleratorAsked(Accelerator.GPU))
+        assertEquals(
+            Message.MODEL_UNUSABLE,
+            asked.after(ScreenEvent.ModelFailed(2, "damaged")).message,
+        )
+    }
+
+    @Test
+    fun `frames that cannot be read are said until one can`() {
+        val bad = running(ScreenEvent.FrameUnreadable)
+        assertTrue(bad.wantsCamera)
+        assertNull(bad.after(ScreenEvent.Classified(1, Source.Camera, best)).message)
+        assertNull(bad.after(ScreenEvent.CameraSwitched).message)
+        val closed = running(ScreenEvent.CameraChanged(CameraState.CLOSED))
+        assertEquals(closed, closed.after(ScreenEvent.FrameUnreadable))
     }
 
     @Test
@@ -84,39 +164,58 @@ class ScreenTest {
     @Test
     fun `what is used is what was loaded, not what was asked for`() {
         val asked = running(ScreenEvent.AcceleratorAsked(Accelerator.GPU))
-        assertEquals(ModelState.Loading("a"), asked.model)
+        assertEquals(ModelState.Loading("a", 2), asked.model)
         assertNull(asked.accelerator)
-        val fallen = asked.after(ScreenEvent.ModelLoaded("a", description, Accelerator.CPU))
+        val fallen = asked.after(ScreenEvent.ModelLoaded(2, description, Accelerator.CPU))
         assertEquals(Accelerator.CPU, fallen.accelerator)
         assertEquals(Accelerator.GPU, fallen.settings.accelerator)
         assertEquals(Message.OTHER_ACCELERATOR, fallen.message)
-        val refused = asked.after(ScreenEvent.ModelFailed("a", "no delegate"))
+        val refused = asked.after(ScreenEvent.ModelFailed(2, "no delegate", Accelerator.GPU))
         assertEquals(Message.GPU_REFUSED, refused.message)
         val onCpu = refused.after(ScreenEvent.AcceleratorAsked(Accelerator.CPU))
-        assertEquals(ModelState.Loading("a"), onCpu.model)
+        assertEquals(ModelState.Loading("a", 3), onCpu.model)
+    }
+
+    @Test
+    fun `of two requests for one model, the last one's answer counts`() {
+        val twice =
+            running(
+                ScreenEvent.AcceleratorAsked(Accelerator.GPU),
+                ScreenEvent.AcceleratorAsked(Accelerator.CPU),
+            )
+        val first = twice.after(ScreenEvent.ModelLoaded(2, description, Accelerator.GPU))
+        assertEquals(twice, first)
+        assertEquals(twice, twice.after(ScreenEvent.ModelFailed(2, "no", Accelerator.GPU)))
+        val second = first.after(ScreenEvent.ModelLoaded(3, description, Accelerator.CPU))
+        assertEquals(Accelerator.CPU, second.accelerator)
+        assertNull(second.message)
     }
 
     @Test
     fun `late answers change nothing`() {
         val other = running(ScreenEvent.ModelAsked("b"))
-        assertEquals(other, other.after(ScreenEvent.ModelLoaded("a", description, Accelerator.CPU)))
-        assertEquals(other, other.after(ScreenEvent.ModelFailed("a", "closed")))
-        assertEquals(other, other.after(ScreenEvent.Classified(Source.Camera, best)))
+        assertEquals(other, other.after(ScreenEvent.ModelLoaded(1, description, Accelerator.CPU)))
+        assertEquals(other, other.after(ScreenEvent.ModelFailed(1, "closed")))
+        assertEquals(other, other.after(ScreenEvent.Classified(1, Source.Camera, best)))
+        val ready = other.after(ScreenEvent.ModelLoaded(2, description, Accelerator.CPU))
+        assertEquals(ready, ready.after(ScreenEvent.Classified(1, Source.Camera, best)))
         val picture = running(ScreenEvent.PicturePicked("p"))
-        assertEquals(picture, picture.after(ScreenEvent.Classified(Source.Camera, best)))
+        assertEquals(picture, picture.after(ScreenEvent.Classified(1, Source.Camera, best)))
         val paused = running(ScreenEvent.PauseToggled)
-        assertEquals(paused, paused.after(ScreenEvent.Classified(Source.Camera, best)))
+        assertEquals(paused, paused.after(ScreenEvent.Classified(1, Source.Camera, best)))
+        val another = running(ScreenEvent.PicturePicked("q"))
+        assertEquals(another, another.after(ScreenEvent.PictureUnreadable("p")))
         val live = running()
-        assertEquals(live, live.after(ScreenEvent.PictureUnreadable))
+        assertEquals(live, live.after(ScreenEvent.PictureUnreadable("p")))
     }
 
     @Test
     fun `a threshold and a number of results hold at once, and for what comes`() {
-        val shown = running(ScreenEvent.Classified(Source.Camera, best))
+        val shown = running(ScreenEvent.Classified(1, Source.Camera, best))
         assertEquals(best.take(2), shown.after(ScreenEvent.ThresholdAsked(0.15f)).results)
         assertEquals(best.take(1), shown.after(ScreenEvent.ResultsAsked(1)).results)
         val strict = running(ScreenEvent.ThresholdAsked(0.5f))
-        val next = strict.after(ScreenEvent.Classified(Source.Camera, best))
+        val next = strict.after(ScreenEvent.Classified(1, Source.Camera, best))
         assertEquals(best.take(1), next.results)
     }
 
@@ -131,7 +230,7 @@ class ScreenTest {
 
     @Test
     fun `the model is loaded anew only where that changes something`() {
-        assertEquals(ModelState.Loading("a"), running(ScreenEvent.ThreadsAsked(4)).model)
+        assertEquals(ModelState.Loading("a", 2), running(ScreenEvent.ThreadsAsked(4)).model)
         assertEquals(running().model, running(ScreenEvent.ThreadsAsked(2)).model)
         assertEquals(running().model, running(ScreenEvent.ResultsAsked(5)).model)
     }
@@ -166,22 +265,34 @@ class ScreenTest {
                 ScreenEvent.PauseToggled,
                 ScreenEvent.TorchToggled,
                 ScreenEvent.PicturePicked("p"),
-                ScreenEvent.PictureUnreadable,
+                ScreenEvent.PictureUnreadable("p"),
                 ScreenEvent.CameraWanted,
                 ScreenEvent.ModelAsked("a"),
                 ScreenEvent.ModelAsked("b"),
-                ScreenEvent.ModelLoaded("a", description, Accelerator.CPU),
-                ScreenEvent.ModelFailed("b", "corrupt"),
+                ScreenEvent.FrameUnreadable,
                 ScreenEvent.ThreadsAsked(5),
                 ScreenEvent.AcceleratorAsked(Accelerator.GPU),
                 ScreenEvent.ResultsAsked(2),
                 ScreenEvent.ThresholdAsked(0.15f),
-                ScreenEvent.Classified(Source.Camera, best),
             ) + Permission.entries.map { ScreenEvent.PermissionAnswered(it) } +
                 CameraState.entries.map { ScreenEvent.CameraChanged(it, torchAvailable = true) }
         var state = ScreenState()
         repeat(20_000) {
-            state = state.after(events.random(random))
+            // Of answers, most to the last request, some too late.
+            val request = state.request - random.nextInt(8) / 7
+            val answers =
+                listOf(
+                    ScreenEvent.ModelLoaded(
+                        request,
+                        description,
+                        Accelerator.entries.random(random),
+                    ),
+                    ScreenEvent.ModelFailed(request, "corrupt"),
+                    ScreenEvent.ModelFailed(request, "no kernel", Accelerator.GPU),
+                    ScreenEvent.Classified(request, Source.Camera, best),
+                    ScreenEvent.Classified(request, Source.Picture("p"), best),
+                )
+            state = state.after((events + answers).random(random))
             if (state.wantsTorch) assertEquals(CameraState.STREAMING, state.camera)
             if (state.results.isNotEmpty()) assertTrue(state.model is ModelState.Ready, "$state")
             assertTrue(state.results.size <= state.settings.results)

@@ -56,6 +56,20 @@ class YuvTest {
     }
 
     @Test
+    fun `a data space says which range it is`() {
+        // DATASPACE_UNKNOWN, _JFIF, _BT601_625, _BT709, _SRGB.
+        val ranges =
+            mapOf(
+                0 to YuvRange.FULL,
+                146_931_712 to YuvRange.FULL,
+                281_149_440 to YuvRange.LIMITED,
+                281_083_904 to YuvRange.LIMITED,
+                142_671_872 to YuvRange.FULL,
+            )
+        for ((space, range) in ranges) assertEquals(range, YuvRange.ofDataSpace(space), "$space")
+    }
+
+    @Test
     fun `the three layouts hold the same picture`() {
         for ((width, height) in listOf(8 to 6, 7 to 5, 1 to 1, 2 to 9)) {
             val stride = width + 3
