@@ -1,9 +1,10 @@
 """Checks that the app calls nothing of Android or Java that its oldest Android lacks.
 
-    python -m android_demo.toolchain.api_levels CLASSES.dex
+    python -m android_demo.toolchain.api_levels APP.apk
 
-looks up every method of the platform that the dex file calls. What is newer than `MIN_SDK` must be
-in `GUARDED`: the app asks for the level before it calls it. Exits with 2 if one is not.
+looks up every method of the platform that its code calls, or that of a .dex file. What is newer
+than `MIN_SDK` must be in `GUARDED`: the app asks for the level before it calls it. Exits with 2 if
+one is not.
 """
 
 import re
@@ -11,10 +12,9 @@ import sys
 from pathlib import Path
 
 from .api_types import level, read_api_types
+from .modules import MIN_SDK
 from .processes import ToolError, run
 from .tools import API_TYPES, SDK
-
-MIN_SDK = 24
 
 GUARDED = {
     ("android.os.PowerManager", "getCurrentThermalStatus"): 29,
@@ -25,20 +25,20 @@ GUARDED = {
 PACKAGES = ("android.", "java.", "javax.", "dalvik.", "org.json.")
 
 
-def called(dex: Path) -> list[tuple[str, str]]:
-    """The platform's methods that a dex file's code calls, as classes and names."""
-    listing = run([SDK / "dexdump", "-d", dex])
+def called(code: Path) -> list[tuple[str, str]]:
+    """The platform's methods that an APK or dex file calls, as classes and names."""
+    listing = run([SDK / "dexdump", "-d", code])
     calls = set(re.findall(r"invoke-\S+ \{[^}]*\}, L([^;]+);\.([^:]+):", listing))
     names = {(re.sub("[/$]", ".", owner), method) for owner, method in calls}
     return sorted(name for name in names if name[0].startswith(PACKAGES))
 
 
-def check(dex: Path) -> str:
+def check(code: Path) -> str:
     """Returns what was checked, in words; raises ToolError with what is too new or not known."""
     classes = read_api_types(API_TYPES)
-    calls = called(dex)
+    calls = called(code)
     if not calls:
-        raise ToolError(f"Expected calls of the platform in {dex}. Received: none")
+        raise ToolError(f"Expected calls of the platform in {code}. Received: none")
     levels = {call: level(classes, *call) for call in calls}
     faults = [
         f"{'.'.join(call)} ({'not known' if since is None else f'API {since}'})"

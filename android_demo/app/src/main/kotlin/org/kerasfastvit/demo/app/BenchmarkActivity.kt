@@ -4,115 +4,80 @@ import android.app.Activity
 import android.content.ClipData
 import android.content.ClipboardManager
 import android.content.Context
-import android.os.Build
 import android.os.Bundle
-import android.os.Handler
-import android.os.Looper
-import android.os.PowerManager
 import android.view.View
 import android.widget.Button
 import android.widget.TextView
 import org.kerasfastvit.demo.R
-import org.kerasfastvit.demo.core.DescriptionException
-import org.kerasfastvit.demo.core.EngineException
+import org.kerasfastvit.demo.core.Accelerator
 import org.kerasfastvit.demo.core.Settings
-import java.io.IOException
-import kotlin.concurrent.thread
 
-/** Times the chosen model on the chosen accelerator: 100 runs on one frame, after a warm-up. */
+/**
+ * Times the chosen model on the chosen accelerator: 100 runs on one frame, after a warm-up.
+ *
+ * With the extra `run` it begins by itself; `model`, `accelerator` (`CPU`, `GPU`) and `threads` take
+ * the place of what was chosen. Only `adb` may start it from outside.
+ */
 class BenchmarkActivity : Activity() {
-    private val main = Handler(Looper.getMainLooper())
+    private lateinit var task: BenchmarkTask
     private lateinit var text: TextView
     private lateinit var run: Button
-
-    @Volatile private var left = false
 
     override fun onCreate(saved: Bundle?) {
         super.onCreate(saved)
         setContentView(R.layout.benchmark)
         text = findViewById(R.id.benchmark_text) as TextView
         run = findViewById(R.id.benchmark_run) as Button
-        text.text = saved?.getString(TEXT) ?: getString(R.string.benchmark_explanation)
         run.setOnClickListener { start() }
         val copying: View = findViewById(R.id.benchmark_copy)
         copying.setOnClickListener { copy() }
         val root: View = findViewById(R.id.benchmark_root)
-        root.setOnApplyWindowInsetsListener { view, insets ->
-            view.setPadding(
+        root.edgeToEdge { insets ->
+            root.setPadding(
                 insets.systemWindowInsetLeft,
                 insets.systemWindowInsetTop,
                 insets.systemWindowInsetRight,
                 insets.systemWindowInsetBottom,
             )
-            insets
         }
+        val kept = keptTask()
+        task = kept ?: BenchmarkTask(applicationContext)
+        task.changed = ::show
+        show()
+        if (kept == null && saved == null && intent.getBooleanExtra(RUN, false)) start()
     }
 
-    override fun onSaveInstanceState(saved: Bundle) {
-        super.onSaveInstanceState(saved)
-        saved.putString(TEXT, text.text.toString())
-    }
+    // Deprecated in API 23, of which CI compiles this, and no longer in later ones.
+    @Suppress("DEPRECATION")
+    private fun keptTask() = lastNonConfigurationInstance as? BenchmarkTask
+
+    @Suppress("OVERRIDE_DEPRECATION")
+    override fun onRetainNonConfigurationInstance(): Any = task
 
     override fun onDestroy() {
-        left = true
+        if (!isChangingConfigurations) task.close()
         super.onDestroy()
     }
 
-    private fun start() {
-        run.isEnabled = false
-        text.text = getString(R.string.benchmark_running)
-        val store = SettingsStore(this)
-        val settings = store.read()
-        val name = store.model
-        thread(name = "benchmark") {
-            val result = measured(name, settings)
-            main.post {
-                if (left) return@post
-                text.text = result
-                run.isEnabled = true
-            }
-        }
+    private fun show() {
+        text.text = task.text
+        run.isEnabled = !task.running
     }
 
-    private fun measured(
-        name: String,
-        settings: Settings,
-    ): String =
-        try {
-            val models = ModelStore(applicationContext)
-            val file = models.file(name)
-            val description = models.describe(name, file)
-            val before = thermalStatus()
-            LiteRtEngine(file, description, settings.accelerator, settings.threads).use { engine ->
-                val benchmark = Benchmark(Classifier(engine, description))
-                val latencies = benchmark.run { left }
-                listOf(
-                    getString(
-                        R.string.benchmark_device,
-                        Build.MANUFACTURER,
-                        Build.MODEL,
-                        Build.VERSION.SDK_INT,
-                    ),
-                    getString(R.string.model_on, name, engine.accelerator.name),
-                    getString(R.string.threads, settings.threads),
-                    getString(R.string.benchmark_runs, latencies.count),
-                    LatencyText(resources).of(latencies),
-                    getString(R.string.benchmark_thermal, before, thermalStatus()),
-                ).joinToString("\n")
-            }
-        } catch (error: EngineException) {
-            getString(R.string.benchmark_failed, error.message)
-        } catch (error: DescriptionException) {
-            getString(R.string.benchmark_failed, error.message)
-        } catch (error: IOException) {
-            getString(R.string.benchmark_failed, error.message)
-        }
+    private fun start() {
+        val store = SettingsStore(this)
+        task.start(intent.getStringExtra(MODEL) ?: store.model, asked(store.read()))
+    }
 
-    /** Android's number, 0 (none) to 6 (shut down); before Android 10 unknown. */
-    private fun thermalStatus(): String {
-        if (Build.VERSION.SDK_INT < ANDROID_10) return getString(R.string.unknown)
-        val power = getSystemService(Context.POWER_SERVICE) as PowerManager
-        return power.getCurrentThermalStatus().toString()
+    private fun asked(settings: Settings): Settings {
+        val accelerator = intent.getStringExtra(ACCELERATOR)
+        return settings
+            .copy(
+                accelerator =
+                    Accelerator.entries.firstOrNull { it.name == accelerator }
+                        ?: settings.accelerator,
+                threads = intent.getIntExtra(THREADS, settings.threads),
+            ).inRange()
     }
 
     private fun copy() {
@@ -121,7 +86,9 @@ class BenchmarkActivity : Activity() {
     }
 
     private companion object {
-        const val TEXT = "text"
-        const val ANDROID_10 = 29
+        const val RUN = "run"
+        const val MODEL = "model"
+        const val ACCELERATOR = "accelerator"
+        const val THREADS = "threads"
     }
 }

@@ -17,28 +17,30 @@ class ResultsView(
     private val list: LinearLayout,
     private val inflater: LayoutInflater,
 ) {
-    private var announced: String? = null
-
     fun show(results: List<Result>) {
-        while (list.childCount < results.size) inflater.inflate(R.layout.result, list)
+        while (list.childCount < results.size) add()
         for (place in 0 until list.childCount) {
             val line = list.getChildAt(place)
             line.visibility = if (place < results.size) View.VISIBLE else View.GONE
             if (place < results.size) show(line, results[place])
         }
-        val best = results.firstOrNull()?.name
-        if (best != announced) {
-            announced = best
-            list.contentDescription = best
-        }
     }
+
+    private fun add() {
+        inflater.inflate(R.layout.result, list)
+        val isBest = list.childCount == 1
+        if (isBest) label(list.getChildAt(0)).accessibilityLiveRegion = POLITE
+    }
+
+    private fun label(line: View) = line.findViewById(R.id.label) as TextView
 
     private fun show(
         line: View,
         result: Result,
     ) {
         val percent = PERCENT * result.score
-        (line.findViewById(R.id.label) as TextView).text = result.name
+        val label = label(line)
+        if (label.text.toString() != result.name) label.text = result.name
         (line.findViewById(R.id.probability) as TextView).text =
             line.resources.getString(R.string.probability, percent)
         (line.findViewById(R.id.bar) as ProgressBar).progress = percent.toInt()
@@ -46,5 +48,6 @@ class ResultsView(
 
     private companion object {
         const val PERCENT = 100f
+        const val POLITE = View.ACCESSIBILITY_LIVE_REGION_POLITE
     }
 }

@@ -33,6 +33,7 @@ class ScreenView(
     private val messageText = activity.findViewById(R.id.message_text) as TextView
     private val waysOn = activity.findViewById(R.id.ways_on) as LinearLayout
     private val status = activity.findViewById(R.id.status) as TextView
+    private val limits = activity.findViewById(R.id.limits) as TextView
     private val latencies = activity.findViewById(R.id.latencies) as TextView
     private val torch = activity.findViewById(R.id.torch) as ImageButton
     private val pause = activity.findViewById(R.id.pause) as ImageButton
@@ -46,15 +47,14 @@ class ScreenView(
         switch.setOnClickListener { dispatch(ScreenEvent.CameraSwitched) }
         val menu: View = activity.findViewById(R.id.menu)
         menu.setOnClickListener { onMenu() }
-        // Edge to edge: the picture lies under the bars, what is read and touched does not.
+        // The picture lies under the bars, what is read and touched does not.
+        val content: View = activity.findViewById(R.id.content)
         val top: View = activity.findViewById(R.id.top)
         val bottom: View = activity.findViewById(R.id.bottom)
-        root.setOnApplyWindowInsetsListener { _, insets ->
-            val left = insets.systemWindowInsetLeft
-            val right = insets.systemWindowInsetRight
-            top.setPadding(left, insets.systemWindowInsetTop, right, 0)
-            bottom.setPadding(left, 0, right, insets.systemWindowInsetBottom)
-            insets
+        root.edgeToEdge { insets ->
+            content.setPadding(insets.systemWindowInsetLeft, 0, insets.systemWindowInsetRight, 0)
+            top.setPadding(0, insets.systemWindowInsetTop, 0, 0)
+            bottom.setPadding(0, 0, 0, insets.systemWindowInsetBottom)
         }
     }
 
@@ -70,7 +70,7 @@ class ScreenView(
         pause.setImageResource(if (state.paused) R.drawable.ic_resume else R.drawable.ic_pause)
         pause.contentDescription = text(if (state.paused) R.string.resume else R.string.pause)
         switch.visibility = if (fromCamera) View.VISIBLE else View.GONE
-        status.text = statusOf(state.model)
+        showStatus(state.model)
         results.show(state.results)
         showMessage(state)
     }
@@ -79,6 +79,15 @@ class ScreenView(
 
     fun showLatencies(text: String) {
         latencies.text = text
+    }
+
+    private fun showStatus(model: ModelState) {
+        val shown = statusOf(model)
+        // A text that is set anew is read out anew.
+        if (status.text.toString() != shown) status.text = shown
+        val ready = model as? ModelState.Ready
+        val isDemonstration = ready?.description?.weights == ModelInformation.FASHION_MNIST
+        limits.visibility = if (isDemonstration) View.VISIBLE else View.GONE
     }
 
     private fun statusOf(model: ModelState): String =
@@ -96,14 +105,9 @@ class ScreenView(
             }
 
             is ModelState.Ready -> {
-                val about = model.description
-                val name = if (model.name == ModelStore.DEFAULT) about.model else model.name
-                val running = activity.getString(R.string.model_on, name, model.used.name)
-                if (about.weights == ModelInformation.FASHION_MNIST) {
-                    "$running\n${text(R.string.default_model_limits)}"
-                } else {
-                    running
-                }
+                val isOwn = model.name == ModelStore.DEFAULT
+                val name = if (isOwn) model.description.model else model.name
+                activity.getString(R.string.model_on, name, model.used.name)
             }
         }
 
