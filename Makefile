@@ -11,6 +11,7 @@
 #   make bench-runtimes  the same files on an emulated ARM64 and a GPU driver
 #   make bench-accuracy  what each precision costs in accuracy, on Fashion-MNIST
 #   make android     the camera demo: tools, lint, tests, a signed APK (android_demo/android.mk)
+#   make android-benchmark  its frame pipeline beside Pillow, as a ratio
 #   make parity      the same weights through timm and through this package
 #   make constraints the pins of constraints.txt, anew
 #   make clean       removes .venv and everything built
@@ -86,6 +87,7 @@ include android_demo/android.mk
 
 clean:
 	rm -rf $(VENV) $(LITERT_TORCH) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	cd android_demo && rm -rf .gradle .kotlin build */build
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # --- the environment --------------------------------------------------------------------------
@@ -94,6 +96,11 @@ clean:
 $(VENV)/.demo: $(RUN) pyproject.toml constraints.txt
 	@echo "Installing the demo's packages (TensorFlow among them) into $(VENV): some minutes."
 	$(PIP_INSTALL) --editable '.[convert]'
+	@touch $@
+
+# The tests of the Android demo: with photographs of scikit-image's.
+$(VENV)/.android: $(VENV)/.demo
+	$(PIP_INSTALL) --editable '.[convert,dev]'
 	@touch $@
 
 $(VENV)/.test: $(RUN) pyproject.toml constraints.txt

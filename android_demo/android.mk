@@ -5,15 +5,17 @@ ANDROID := build/android
 CHAIN := android_demo/toolchain
 TOOLCHAIN = "$(PYTHON)" -m android_demo.toolchain
 
-# The sources of a module, by its folder.
-kotlin_of = $(shell find android_demo/$(1) -name '*.kt' 2>/dev/null)
-
-.PHONY: android android-lint android-core android-engine android-app
+# The sources of a module, by its folder. The folders count too: a file that has gone changes them.
+kotlin_of = $(shell find android_demo/$(1) -name '*.kt' -o -type d 2>/dev/null)
 
 # The app needs Android's API, which only an old release of Debian has. Where that is gone, CI checks
 # the rest (ANDROID_WITHOUT_APP=1) and says so.
-android: android-lint android-core android-engine $(if $(ANDROID_WITHOUT_APP),,android-app)
-	@$(TOOLCHAIN).report
+CHECKED := lint core engine $(if $(ANDROID_WITHOUT_APP),,app)
+
+.PHONY: android android-benchmark android-lint android-core android-engine android-app
+
+android: $(CHECKED:%=android-%)
+	@$(TOOLCHAIN).report $(CHECKED)
 
 # --- tools: a stamp for each place that they come from ---
 ANDROID_TOOLS := $(ANDROID)/tools/.npm $(ANDROID)/tools/.wheels $(ANDROID)/tools/.debian
@@ -29,56 +31,70 @@ android-lint: $(ANDROID)/.lint
 android-core: $(ANDROID)/.core-tested
 android-engine: $(ANDROID)/.engine-tested
 
-$(ANDROID)/.lint: $(call kotlin_of,.) $(wildcard android_demo/*.kts android_demo/*/*.kts) \
-		android_demo/.editorconfig | $(ANDROID_TOOLS)
+$(ANDROID)/.lint: $(shell find android_demo -name '*.kt' -o -name '*.kts') \
+		android_demo/.editorconfig $(ANDROID)/tools/.npm $(ANDROID)/tools/.debian
 	$(TOOLCHAIN).kotlin lint
 	@touch $@
 
 # Against Android's API, unless that is not to be had.
 $(ANDROID)/core.jar: $(call kotlin_of,core/src/main) \
-		| $(if $(ANDROID_WITHOUT_APP),,$(ANDROID)/tools/.platform)
+		$(if $(ANDROID_WITHOUT_APP),,$(ANDROID)/tools/.platform)
 $(ANDROID)/core-test.jar: $(call kotlin_of,core/src/test) $(ANDROID)/core.jar
+$(ANDROID)/core-benchmark.jar: $(call kotlin_of,core/src/benchmark) $(ANDROID)/core.jar
 $(ANDROID)/engine-jvm.jar: $(call kotlin_of,engine-jvm/src/main) $(ANDROID)/core.jar
-$(ANDROID)/engine-jvm-test.jar: $(call kotlin_of,engine-jvm/src/test) $(ANDROID)/engine-jvm.jar
+$(ANDROID)/engine-jvm-test.jar: $(call kotlin_of,engine-jvm/src/test) $(ANDROID)/engine-jvm.jar \
+		$(ANDROID)/core-test.jar
 
-$(ANDROID)/%.jar: $(CHAIN)/modules.py $(CHAIN)/kotlin.py | $(ANDROID_TOOLS)
+$(ANDROID)/%.jar: $(CHAIN)/modules.py $(CHAIN)/kotlin.py $(ANDROID_TOOLS)
 	$(TOOLCHAIN).kotlin compile $*
 
-$(ANDROID)/.core-tested: $(ANDROID)/core-test.jar
+$(ANDROID)/.core-tested: $(ANDROID)/core-test.jar $(ANDROID)/frames/frames.json
 	$(TOOLCHAIN).kotlin test core-test
 	@touch $@
 
-$(ANDROID)/.engine-tested: $(ANDROID)/engine-jvm-test.jar $(ANDROID)/.expected
+$(ANDROID)/.engine-tested: $(ANDROID)/engine-jvm-test.jar $(ANDROID)/frames/frames.json
 	$(TOOLCHAIN).kotlin test engine-jvm-test
 	@touch $@
 
-# --- the model that the app starts with ---
+# --- the models, exported here: kept in the repository they would be older than the exporter ---
 FASHION_MNIST := $(ANDROID)/models/fashion_mnist
+DEMO_MODELS := $(FASHION_MNIST).tflite $(FASHION_MNIST)_256.tflite $(FASHION_MNIST)_float32.tflite
+CALIBRATION := demo_images/fashion_mnist
+TENSORFLOW := KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3
 
-# Exported, not kept in the repository: it would be out of date after each change of the exporter.
-$(FASHION_MNIST).tflite: $(wildcard conversion/*.py keras_fastvit/*.py keras_fastvit/data/*) \
-		| $(VENV)/.demo
+# What the app starts with.
+$(FASHION_MNIST).tflite: EXPORT := --quantize int8 --calibration $(CALIBRATION)
+# For tests alone, so that few images do: more pixels, another crop; the other dtype.
+$(FASHION_MNIST)_256.tflite: EXPORT := --quantize int8 --calibration $(CALIBRATION)/8_Bag \
+	--image-size 256 --crop-pct 0.9
+$(FASHION_MNIST)_float32.tflite: EXPORT :=
+
+$(DEMO_MODELS): $(wildcard conversion/*.py keras_fastvit/*.py keras_fastvit/data/*) \
+		| $(VENV)/.android
 	@mkdir -p $(@D)
-	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m conversion.export_tflite \
-		--model fastvit_t8 --weights fashion_mnist --quantize int8 \
-		--calibration demo_images/fashion_mnist --output $@
+	$(TENSORFLOW) $(RUN) -m conversion.export_tflite --model fastvit_t8 --weights fashion_mnist \
+		$(EXPORT) --output $@
 
-$(ANDROID)/.expected: $(FASHION_MNIST).tflite $(CHAIN)/expected_logits.py
-	$(RUN) -m android_demo.toolchain.expected_logits $<
-	@touch $@
+# What Python makes of camera frames.
+$(ANDROID)/frames/frames.json: $(DEMO_MODELS) $(wildcard android_demo/core/reference/*.py)
+	$(TENSORFLOW) $(RUN) -m android_demo.core.reference.frames $(@D) $(DEMO_MODELS)
+
+android-benchmark: $(ANDROID)/core-benchmark.jar $(ANDROID)/frames/frames.json
+	$(TENSORFLOW) $(RUN) -m android_demo.core.reference.benchmark benchmarks/android.md
 
 # --- the app ---
 android-app: $(ANDROID)/app.apk
 
-$(ANDROID)/stubs.jar: $(call kotlin_of,toolchain/stubs) | $(ANDROID)/tools/.platform
+$(ANDROID)/stubs.jar: $(call kotlin_of,toolchain/stubs) $(ANDROID)/tools/.platform
 $(ANDROID)/app.jar: $(call kotlin_of,app/src) $(ANDROID)/resources.apk \
 		$(ANDROID)/core.jar $(ANDROID)/stubs.jar
 
-$(ANDROID)/resources.apk: $(FASHION_MNIST).tflite android_demo/app/src/main/AndroidManifest.xml \
-		$(shell find android_demo/app/src/main/res -type f 2>/dev/null) \
-		| $(ANDROID_TOOLS) $(ANDROID)/tools/.platform
+$(ANDROID)/resources.apk: $(FASHION_MNIST).tflite $(CHAIN)/apk.py \
+		$(shell find android_demo/app/src/main/res android_demo/app/src/main/AndroidManifest.xml) \
+		$(ANDROID)/tools/.debian $(ANDROID)/tools/.platform
 	$(TOOLCHAIN).apk resources
 
-$(ANDROID)/app.apk: $(ANDROID)/app.jar $(CHAIN)/apk.py $(CHAIN)/api_levels.py \
-		$(CHAIN)/api_types.py android_demo/app/rules.pro
+# The file is there only if it has been verified.
+$(ANDROID)/app.apk: $(ANDROID)/app.jar $(CHAIN)/api_levels.py $(CHAIN)/api_types.py \
+		android_demo/app/rules.pro
 	$(TOOLCHAIN).apk assemble

@@ -46,6 +46,8 @@ def compile_module(name: str) -> Path:
     options += ["-module-name", name]
     if module.android:
         options.append("-no-jdk")
+    if module.library:
+        options.append("-Xexplicit-api=strict")
     if module.friend:
         options.append(f"-Xfriend-paths={jar(module.friend)}")
     path = ":".join(str(entry) for entry in classpath(name))

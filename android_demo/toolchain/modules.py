@@ -5,6 +5,7 @@ stubs: signatures without code, never part of the app. The tests on the JVM run 
 the app holds; only where Android's API could not be fetched is it compiled against the JDK's.
 """
 
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from .tools import ANDROID_JAR, BUILD, JARS, JNA, KOTLIN, ROOT
 
 DEMO = ROOT / "android_demo"
 STUBS = DEMO / "toolchain" / "stubs"
+VERSIONS: dict[str, str] = tomllib.loads(
+    (DEMO / "gradle" / "libs.versions.toml").read_text(encoding="utf-8")
+)["versions"]
+"""Gradle's: what both builds must agree on stands there."""
+MIN_SDK, TARGET_SDK = int(VERSIONS["minSdk"]), int(VERSIONS["targetSdk"])
 ANDROID = (ANDROID_JAR,) if ANDROID_JAR.is_file() else ()
 JNA_JARS = (JARS / "jna.jar", JNA)
 TEST_JARS = (
@@ -36,17 +42,24 @@ class Module:
     """The module whose `internal` declarations are visible here: a test's."""
     android: bool = False
     """True: compiled against Android's API alone, without the JDK's classes."""
+    library: bool = False
+    """True: what it shows to others must say so, and of which type it is."""
 
 
 MODULES = {
-    "core": Module(DEMO / "core/src/main/kotlin", jars=ANDROID, android=bool(ANDROID)),
+    "core": Module(
+        DEMO / "core/src/main/kotlin", jars=ANDROID, android=bool(ANDROID), library=True
+    ),
     "core-test": Module(
         DEMO / "core/src/test/kotlin", uses=("core",), jars=TEST_JARS, friend="core"
     ),
-    "engine-jvm": Module(DEMO / "engine-jvm/src/main/kotlin", uses=("core",), jars=JNA_JARS),
+    "core-benchmark": Module(DEMO / "core/src/benchmark/kotlin", uses=("core",)),
+    "engine-jvm": Module(
+        DEMO / "engine-jvm/src/main/kotlin", uses=("core",), jars=JNA_JARS, library=True
+    ),
     "engine-jvm-test": Module(
         DEMO / "engine-jvm/src/test/kotlin",
-        uses=("core", "engine-jvm"),
+        uses=("core", "core-test", "engine-jvm"),
         jars=(*JNA_JARS, *TEST_JARS),
         friend="engine-jvm",
     ),

@@ -1,15 +1,14 @@
-"""Camera frames, and what Python's pipeline makes of them, for the test of Kotlin's pipeline.
+"""Camera frames, and what Python makes of them, for the tests of Kotlin's pipeline and engine.
 
-    python -m android_demo.core.reference.frames MODEL.tflite FOLDER
+    python -m android_demo.core.reference.frames FOLDER MODEL.tflite...
 
 writes 208 crops of scikit-image's colour photographs as YUV frames: five sizes, both ranges, three
 layouts, eight orientations, odd strides with noise between the rows. Files:
 
-    frames.bin       the frames' bytes, one after another
-    frames.json      for each frame its size, range, layout, orientation, row stride, and its place
-    SIZE.json        a sidecar: how an input of that size is made
-    inputs_SIZE.bin  the int8 inputs of all frames
-    outputs_64.bin   the int8 outputs of MODEL, which takes 64×64 pixels, on inputs_64.bin
+    frames.bin         the frames' bytes, one after another
+    frames.json        for each frame its size, range, layout, orientation, row stride, and place
+    MODEL_inputs.bin   the inputs of all frames, in the dtype of the model's input
+    MODEL_logits.bin   what LiteRT gives for them, dequantised, in float32
 
 The pixels go through `keras_fastvit.load_image`, the values through `conversion.litert`'s own
 quantisation: nothing of the pipeline is written a second time but YUV, which Python lacks. Needs
@@ -19,9 +18,10 @@ quantisation: nothing of the pipeline is written a second time but YUV, which Py
 import argparse
 import itertools
 import json
+import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,12 @@ import numpy as np
 import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
+from rich.console import Console
 from rich.progress import track
 
 from conversion import sidecar
 from conversion.litert import TFLiteModel
 from conversion.preparation import Preparation
-from conversion.sidecar_schema import Description
 from keras_fastvit.atomic_file import written_beside
 
 from .yuv import LAYOUTS, RANGES, Planes
@@ -69,55 +69,84 @@ def cases() -> Iterator[Case]:
         yield Case(LARGE, *turn, range, "NV21")
 
 
-class InputRecorder(TFLiteModel):
-    """Keeps what `TFLiteModel.predict` would run a file on; runs `model`, if there is one."""
+class PythonPipeline:
+    """A `.tflite` file below Python's pipeline, as its sidecar describes that.
 
-    def __init__(self, description: Description, model: TFLiteModel | None) -> None:
-        image = description["input"]
-        self.input_dtype = np.dtype(image["dtype"])
-        self.input_quantization = image["scale"], image["zero_point"]
-        self.output_quantization = None
-        self.inputs: list[Array] = []
-        self.outputs: list[Array] = []
+    Args:
+        path: The file.
+
+    Attributes:
+        inputs: What the file was run on, in the dtype of its input, one entry for each image.
+        logits: What it gave, float32.
+
+    Raises:
+        FileNotFoundError: If there is nothing at `path`.
+        ValueError: If it is no `.tflite` file, or has no sidecar.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        description = sidecar.read(path)
+        if description is None:
+            raise ValueError(f"Expected a file with a sidecar. Received: '{path}'")
+        model = _RecordingModel(path)
+        _, height, width, _ = model.input_shape
+        self._preparation = Preparation.from_sidecar(description, (height, width))
         self._model = model
+        self.inputs = model.inputs
+        self.logits: list[Array] = []
+
+    def __call__(self, pixels: Array) -> None:
+        """Runs the file on an upright image, uint8 `(height, width, 3)`."""
+        with tempfile.NamedTemporaryFile(suffix=".bmp") as file:
+            Image.fromarray(np.ascontiguousarray(pixels)).save(file.name)
+            image = self._preparation(file.name)
+        self.logits.append(self._model.predict(image[None]))
+
+
+class _RecordingModel(TFLiteModel):
+    """Keeps what `predict` runs the file on."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(path)
+        self.inputs: list[Array] = []
 
     def __call__(self, inputs: Array) -> Array:
-        outputs = np.zeros(0) if self._model is None else self._model(inputs)
         self.inputs.append(inputs)
-        self.outputs.append(outputs)
-        return outputs
+        return super().__call__(inputs)
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    parser = argparse.ArgumentParser(description="Writes camera frames and their model inputs.")
-    parser.add_argument("model", type=Path, metavar="MODEL.tflite")
+    parser = argparse.ArgumentParser(
+        description="Writes camera frames and what Python makes of them."
+    )
     parser.add_argument("folder", type=Path, metavar="FOLDER")
-    args = parser.parse_args()
+    parser.add_argument("models", type=Path, nargs="+", metavar="MODEL.tflite")
+    args = parser.parse_args(argv)
     try:
-        write(args.model, args.folder)
+        write(args.folder, args.models)
     except (ImportError, OSError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     return 0
 
 
-def write(model: Path, folder: Path) -> None:
-    """Writes all files; raises ValueError if the model is not int8 or takes another size."""
-    description = sidecar.read(model)
-    if description is None or description["input"]["shape"] != [1, 64, 64, 3]:
-        raise ValueError(f"Expected a sidecar and an input of 64x64. Received: '{model}'")
-    if description["input"]["dtype"] != "int8":
-        raise ValueError(f"Expected a model with int8 input. Received: '{model}'")
+def write(folder: Path, models: Sequence[Path]) -> None:
+    """Writes all files.
+
+    Raises:
+        OSError: If a file cannot be read or written.
+        ValueError: If a model is no `.tflite` file, or has no sidecar.
+    """
+    pipelines = {path.stem: PythonPipeline(path) for path in models}
     folder.mkdir(parents=True, exist_ok=True)
-    descriptions = {64: description, 256: _of_256_pixels(description)}
-    recorders = {
-        size: InputRecorder(one, TFLiteModel(model) if size == 64 else None)
-        for size, one in descriptions.items()
-    }
     noise = np.random.default_rng(0)
     entries = []
+    console = Console(stderr=True)
     with written_beside(folder / "frames.bin") as partial, partial.open("wb") as file:
-        for i, case in enumerate(track(list(cases()), "Making frames")):
+        bar = track(
+            list(cases()), "Making frames", console=console, disable=not console.is_terminal
+        )
+        for i, case in enumerate(bar):
             planes = Planes.of_photo(_photo(i, case.size, noise), case.range)
             stride = case.size[0] + STRIDE_EXTRA[i % len(STRIDE_EXTRA)]
             content = planes.to_bytes(case.layout, stride, noise)
@@ -126,22 +155,13 @@ def write(model: Path, folder: Path) -> None:
             upright = np.rot90(planes.to_rgb(), -case.degrees // 90)
             if case.mirrored:
                 upright = upright[:, ::-1]
-            for size, recorder in recorders.items():
-                recorder.predict(_prepared(upright, descriptions[size], size)[None])
-    for size, recorder in recorders.items():
-        text = sidecar.to_json(descriptions[size])
-        _write(folder / f"{size}.json", text.encode())
-        _write(folder / f"inputs_{size}.bin", np.concatenate(recorder.inputs).tobytes())
-    _write(folder / "outputs_64.bin", np.concatenate(recorders[64].outputs).tobytes())
+            for pipeline in pipelines.values():
+                pipeline(upright)
+    for name, pipeline in pipelines.items():
+        _write(folder / f"{name}_inputs.bin", np.concatenate(pipeline.inputs).tobytes())
+        _write(folder / f"{name}_logits.bin", np.concatenate(pipeline.logits).tobytes())
     # Last: whoever finds it finds the others.
     _write(folder / "frames.json", json.dumps(entries, indent=1).encode())
-
-
-def _of_256_pixels(description: Description) -> Description:
-    """The sidecar of a file that takes more pixels, a narrower crop, and other integers."""
-    image = {**description["input"], "shape": [1, 256, 256, 3], "crop_pct": 0.9}
-    image |= {"scale": float(np.float32(0.0207)), "zero_point": -9}
-    return {**description, "input": image}
 
 
 def _photo(index: int, size: tuple[int, int], random: np.random.Generator) -> Array:
@@ -154,13 +174,6 @@ def _photo(index: int, size: tuple[int, int], random: np.random.Generator) -> Ar
     top = random.uniform(0, photo.height - crop_height)
     box = (left, top, left + crop_width, top + crop_height)
     return np.asarray(photo.resize(size, Image.Resampling.BICUBIC, box))
-
-
-def _prepared(pixels: Array, description: Description, size: int) -> Array:
-    preparation = Preparation.from_sidecar(description, (size, size))
-    with tempfile.NamedTemporaryFile(suffix=".bmp") as file:
-        Image.fromarray(np.ascontiguousarray(pixels)).save(file.name)
-        return preparation(file.name)
 
 
 def _entry(case: Case, row_stride: int, offset: int, length: int) -> dict[str, Any]:

@@ -1,62 +1,40 @@
 package org.kerasfastvit.demo.core
 
-import java.io.File
-import java.io.RandomAccessFile
-import java.nio.ByteBuffer
-import java.nio.channels.FileChannel
 import kotlin.test.Test
 import kotlin.test.assertEquals
 import kotlin.test.assertTrue
 
-/** The model's input, against Python's on the same frames: `reference/frames.py` has written both. */
+/** The model's input, against Python's on the same frames. */
 class FramesAgainstPythonTest {
-    private val folder = File(System.getProperty("project"), "build/android/frames")
-    private val frames =
-        JsonField(JsonReader.WHOLE, JsonReader.read(File(folder, "frames.json").readBytes()))
-            .elements()
+    private fun compare(model: String) {
+        val pipeline = FramePreprocessor(RecordedFrames.description(model).input)
+        val expected = RecordedFrames.inputs(model)
+        val count =
+            RecordedFrames.forEach { index, frame, orientation ->
+                pipeline.prepare(frame, orientation)
+                val wrong =
+                    when (val input = pipeline.input) {
+                        is ModelInput.Int8 -> {
+                            input.values.array().count { it != expected.get() }
+                        }
 
-    /** The frame `index`, in memory like a camera's: direct, not to be written. */
-    private fun frame(
-        entry: JsonField,
-        memory: FileChannel,
-    ): YuvFrame {
-        val offset = entry.whole("offset").toLong()
-        val length = entry.whole("length").toLong()
-        return YuvFrame.of(
-            YuvLayout.valueOf(entry.member("layout").text()),
-            memory.map(FileChannel.MapMode.READ_ONLY, offset, length),
-            entry.whole("width"),
-            entry.whole("height"),
-            entry.whole("row_stride"),
-            YuvRange.valueOf(entry.member("range").text()),
-        )
-    }
-
-    private fun JsonField.whole(name: String): Int =
-        member(name).wholeNumber(0L..Int.MAX_VALUE).toInt()
-
-    private fun compare(size: Int) {
-        val description = Sidecar.parse(File(folder, "$size.json").readBytes())
-        val expected = ByteBuffer.wrap(File(folder, "inputs_$size.bin").readBytes())
-        val pipeline = FramePreprocessor(description.input)
-        val input = pipeline.input as ModelInput.Int8
-        assertTrue(frames.size >= 200, "${frames.size} frames")
-        assertEquals(frames.size * input.values.capacity(), expected.capacity())
-        RandomAccessFile(File(folder, "frames.bin"), "r").use { file ->
-            for ((i, entry) in frames.withIndex()) {
-                val orientation =
-                    Orientation(entry.whole("degrees"), mirrored = entry.whole("mirrored") == 1)
-                pipeline.prepare(frame(entry, file.channel), orientation)
-                val wanted = ByteArray(input.values.capacity()).also { expected.get(it) }
-                val wrong = wanted.indices.count { wanted[it] != input.values.array()[it] }
-                assertEquals(0, wrong, "bytes of frame $i: $orientation")
+                        // Bits: a comparison of floats takes −0 for 0.
+                        is ModelInput.Float32 -> {
+                            input.values.array().count { it.toRawBits() != expected.getInt() }
+                        }
+                    }
+                assertEquals(0, wrong, "values of frame $index: $orientation")
             }
-        }
+        assertTrue(count >= 200, "$count frames")
+        assertEquals(0, expected.remaining(), "bytes left over")
     }
 
     @Test
-    fun `the bytes at 64 pixels are Python's`() = compare(64)
+    fun `the int8 inputs at 64 pixels are Python's`() = compare("fashion_mnist")
 
     @Test
-    fun `the bytes at 256 pixels are Python's`() = compare(256)
+    fun `the int8 inputs at 256 pixels are Python's`() = compare("fashion_mnist_256")
+
+    @Test
+    fun `the float32 inputs are Python's`() = compare("fashion_mnist_float32")
 }
