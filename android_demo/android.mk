@@ -89,12 +89,12 @@ $(ANDROID)/stubs.jar: $(call kotlin_of,toolchain/stubs) $(ANDROID)/tools/.platfo
 $(ANDROID)/app.jar: $(call kotlin_of,app/src) $(ANDROID)/resources.apk \
 		$(ANDROID)/core.jar $(ANDROID)/stubs.jar
 
-$(ANDROID)/resources.apk: $(FASHION_MNIST).tflite $(CHAIN)/apk.py \
+$(ANDROID)/resources.apk: $(FASHION_MNIST).tflite $(CHAIN)/resources.py \
 		$(shell find android_demo/app/src/main/res android_demo/app/src/main/AndroidManifest.xml) \
 		$(ANDROID)/tools/.debian $(ANDROID)/tools/.platform
-	$(TOOLCHAIN).apk resources
+	$(TOOLCHAIN).resources
 
 # The file is there only if it has been verified.
-$(ANDROID)/app.apk: $(ANDROID)/app.jar $(CHAIN)/api_levels.py $(CHAIN)/api_types.py \
+$(ANDROID)/app.apk: $(ANDROID)/app.jar $(addprefix $(CHAIN)/,apk.py api_levels.py api_types.py) \
 		android_demo/app/rules.pro
-	$(TOOLCHAIN).apk assemble
+	$(TOOLCHAIN).apk

@@ -7,6 +7,7 @@ than `MIN_SDK` must be in `GUARDED`: the app asks for the level before it calls 
 one is not.
 """
 
+import argparse
 import re
 import sys
 from pathlib import Path
@@ -53,11 +54,13 @@ def check(code: Path) -> str:
 
 def main() -> int:
     """Runs the command; returns its exit status."""
+    parser = argparse.ArgumentParser(description="Checks which calls the oldest Android lacks.")
+    parser.add_argument("code", type=Path, metavar="APP.apk")
+    args = parser.parse_args()
     try:
-        print(check(Path(sys.argv[1])))
-    except (IndexError, OSError, ToolError) as error:
-        print(f"api_levels: {error}", file=sys.stderr)
-        return 2
+        print(check(args.code))
+    except (OSError, ToolError) as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
     return 0
 
 

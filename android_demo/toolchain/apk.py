@@ -8,6 +8,7 @@ then it is `build/android/app.apk`. The APK lacks LiteRT, which cannot be had he
 all fits together, and is not for a phone. Exits with 2 if a tool refuses.
 """
 
+import argparse
 import hashlib
 import re
 import shutil
@@ -102,11 +103,12 @@ def _permissions(apk: Path) -> set[str]:
 
 def main() -> int:
     """Runs the command; returns its exit status."""
+    parser = argparse.ArgumentParser(description="Makes and verifies the demo's APK.")
+    parser.parse_args()
     try:
         assemble()
     except (OSError, ToolError) as error:
-        print(f"apk: {error}", file=sys.stderr)
-        return 2
+        parser.exit(2, f"{parser.prog}: {error}\n")
     return 0
 
 

@@ -6,6 +6,7 @@ compiles what `app/src/main/res` and the manifest hold into `build/android/resou
 model as an asset, and writes the class `R`. Exits with 2 if aapt2 refuses.
 """
 
+import argparse
 import re
 import shutil
 import sys
@@ -75,11 +76,12 @@ def r_class(symbols: str) -> str:
 
 def main() -> int:
     """Runs the command; returns its exit status."""
+    parser = argparse.ArgumentParser(description="Makes the demo's resources and its class R.")
+    parser.parse_args()
     try:
         make_resources()
     except (OSError, ToolError) as error:
-        print(f"resources: {error}", file=sys.stderr)
-        return 2
+        parser.exit(2, f"{parser.prog}: {error}\n")
     return 0
 
 
