@@ -46,7 +46,7 @@ test: lint $(BACKENDS:%=test-%)
 
 # The first backend also runs what needs only one, and the examples in docstrings.
 test-tensorflow: $(VENV)/.test
-	KERAS_BACKEND=tensorflow $(PYTEST) --doctest-modules keras_fastvit conversion tests
+	KERAS_BACKEND=tensorflow $(PYTEST) --doctest-modules keras_fastvit conversion android_demo tests
 
 test-jax test-torch: test-%: $(VENV)/.test
 	KERAS_BACKEND=$* $(PYTEST) -m "not single_backend"
