@@ -23,20 +23,28 @@ class CameraController(
     private var frames: FrameReader? = null
     private var surface: Surface? = null
     private var shining = false
+    private var hasSurface = false
 
     /** Does what the state asks for; to be called after every event. */
     fun follow(state: ScreenState) {
         val another = choice?.facing != state.settings.facing
         if (stream != null && (!state.wantsCamera || another)) close(state)
-        if (stream == null && state.wantsCamera && view.isAvailable) open(state)
+        if (stream == null && state.wantsCamera && hasSurface) open(state)
         if (shining != state.wantsTorch) {
             shining = state.wantsTorch
             stream?.shine(shining)
         }
     }
 
+    /** The view can be drawn on. */
+    fun surfaceAvailable(state: ScreenState) {
+        hasSurface = true
+        follow(state)
+    }
+
     /** The view's surface is gone, and with it what the camera draws on. */
     fun surfaceLost(state: ScreenState) {
+        hasSurface = false
         if (stream != null) close(state)
     }
 
@@ -62,8 +70,8 @@ class CameraController(
             answer(ScreenEvent.CameraChanged(CameraState.MISSING))
             return
         }
-        choice = found
         val texture = view.surfaceTexture ?: return
+        choice = found
         texture.setDefaultBufferSize(found.size.width, found.size.height)
         fit()
         inference.reset()

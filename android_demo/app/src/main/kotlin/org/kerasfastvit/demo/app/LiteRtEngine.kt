@@ -88,8 +88,9 @@ class LiteRtEngine(
             call()
         } catch (error: LiteRtException) {
             throw EngineException("LiteRT on $accelerator: ${error.message}", error)
-        } catch (error: UnsatisfiedLinkError) {
-            // The processor's kind is none that LiteRT is built for.
+        } catch (error: LinkageError) {
+            // The processor's kind is none that LiteRT is built for; at the second time its classes
+            // are not there at all.
             throw EngineException("LiteRT is not built for this device: ${error.message}", error)
         }
 }

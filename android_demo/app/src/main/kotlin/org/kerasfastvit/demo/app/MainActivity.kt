@@ -65,20 +65,21 @@ class MainActivity :
 
     /** The app is opened, or opened again after the system had ended it. */
     private fun begin(saved: Bundle?) {
-        dispatch(ScreenEvent.SettingsRead(settings.read()))
+        // Shown only together with the model, lest "no model" be read out.
+        session.state = state.after(ScreenEvent.SettingsRead(settings.read()))
         dispatch(ScreenEvent.ModelAsked(settings.model))
+        val picture =
+            if (saved == null) sentPicture(intent)?.toString() else saved.getString(PICTURE)
+        picture?.let { dispatch(ScreenEvent.PicturePicked(it)) }
+        if (saved?.getBoolean(PAUSED) == true) dispatch(ScreenEvent.PauseToggled)
         if (!mayUseCamera) {
-            // Asked once; after that the message's button asks.
-            if (saved == null) {
+            // Asked once, and not for a picture; after that the message's button asks.
+            if (saved == null && picture == null) {
                 requests.askPermission()
             } else {
                 dispatch(ScreenEvent.PermissionAnswered(Permission.REFUSED))
             }
         }
-        val picture =
-            if (saved == null) sentPicture(intent)?.toString() else saved.getString(PICTURE)
-        picture?.let { dispatch(ScreenEvent.PicturePicked(it)) }
-        if (saved?.getBoolean(PAUSED) == true) dispatch(ScreenEvent.PauseToggled)
     }
 
     private fun showKept() {
@@ -209,7 +210,7 @@ class MainActivity :
         texture: SurfaceTexture,
         width: Int,
         height: Int,
-    ) = camera.follow(state)
+    ) = camera.surfaceAvailable(state)
 
     override fun onSurfaceTextureSizeChanged(
         texture: SurfaceTexture,
