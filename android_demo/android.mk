@@ -3,7 +3,7 @@
 
 ANDROID := build/android
 CHAIN := android_demo/toolchain
-TOOLCHAIN = "$(PYTHON)" -m android_demo.toolchain
+TOOLCHAIN = $(RUN) -m android_demo.toolchain
 
 # The sources of a module, by its folder. The folders count too: a file that has gone changes them.
 kotlin_of = $(shell find android_demo/$(1) -name '*.kt' -o -type d 2>/dev/null)
@@ -20,7 +20,7 @@ android: $(CHECKED:%=android-%)
 # --- tools: a stamp for each place that they come from ---
 ANDROID_TOOLS := $(ANDROID)/tools/.npm $(ANDROID)/tools/.wheels $(ANDROID)/tools/.debian
 
-$(ANDROID)/tools/.%: $(CHAIN)/tools.py $(CHAIN)/wheels.txt
+$(ANDROID)/tools/.%: $(CHAIN)/tools.py $(CHAIN)/wheels.txt | $(RUN)
 	@echo "Fetching the Android demo's tools: $*."
 	@mkdir -p $(@D)
 	$(TOOLCHAIN).fetch $*

