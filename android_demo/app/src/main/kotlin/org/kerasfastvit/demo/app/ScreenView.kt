@@ -19,7 +19,7 @@ import org.kerasfastvit.demo.core.WayOn
 /** Shows the state on the views of `main.xml`, and turns touches into events. */
 class ScreenView(
     private val activity: Activity,
-    root: ViewGroup,
+    private val root: ViewGroup,
     dispatch: (ScreenEvent) -> Unit,
 ) {
     /** What a message's button does. */
@@ -60,6 +60,7 @@ class ScreenView(
 
     fun show(state: ScreenState) {
         val fromCamera = state.source == Source.Camera
+        root.keepScreenOn = state.wantsCamera
         picture.visibility = if (fromCamera) View.GONE else View.VISIBLE
         if (fromCamera) picture.setImageDrawable(null)
         torch.visibility = if (fromCamera && state.torchAvailable) View.VISIBLE else View.GONE

@@ -38,9 +38,11 @@ internal class YuvToRgb {
             target.resize(part.width, part.height)
         }
         walk.over(orientation, part.width, part.height, target.width)
-        makeRoom(frame, part.width)
         val firstChroma = part.left / 2
         val chromaCount = (part.left + part.width + 1) / 2 - firstChroma
+        lumaRow = roomFor(frame.y, part.width, lumaRow)
+        uRow = roomFor(frame.u, chromaCount, uRow)
+        vRow = roomFor(frame.v, chromaCount, vRow)
         var chromaRow = -1
         for (y in 0 until part.height) {
             frame.y.copyRow(part.top + y, part.left, part.width, lumaRow)
@@ -53,16 +55,14 @@ internal class YuvToRgb {
         }
     }
 
-    private fun makeRoom(
-        frame: YuvFrame,
-        width: Int,
-    ) {
-        if (lumaRow.size < width * frame.y.pixelStride) {
-            lumaRow = ByteArray(width * frame.y.pixelStride)
-        }
-        val chroma = width / 2 + 1
-        if (uRow.size < chroma * frame.u.pixelStride) uRow = ByteArray(chroma * frame.u.pixelStride)
-        if (vRow.size < chroma * frame.v.pixelStride) vRow = ByteArray(chroma * frame.v.pixelStride)
+    /** [row] itself, unless it is too short for that many samples with their gaps. */
+    private fun roomFor(
+        plane: YuvPlane,
+        count: Int,
+        row: ByteArray,
+    ): ByteArray {
+        val length = (count - 1) * plane.pixelStride + 1
+        return if (row.size < length) ByteArray(length) else row
     }
 
     private fun convertRow(

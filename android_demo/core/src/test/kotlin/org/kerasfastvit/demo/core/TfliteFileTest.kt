@@ -92,6 +92,22 @@ class TfliteFileTest {
     }
 
     @Test
+    fun `what the exporter writes is read, and each sidecar fits its own file alone`() {
+        for (model in RecordedFrames.MODELS) {
+            val content = ByteBuffer.wrap(RecordedFrames.file(model).readBytes())
+            val sidecar = RecordedFrames.description(model)
+            // The copy in the file is older than the file.
+            assertEquals(sidecar.copy(file = null, selfCheck = null), Sidecar.embedded(content))
+            for (other in RecordedFrames.MODELS - model) {
+                val description = RecordedFrames.description(other)
+                assertFailsWith<DescriptionException>("$model, $other") {
+                    description.checkTensors(TfliteFile(content))
+                }
+            }
+        }
+    }
+
+    @Test
     fun `cut off anywhere, it is refused or was not needed, never a crash`() {
         val bytes = ByteArray(file.limit()).also { file.duplicate().get(it) }
         val read = bytes.indices.count { readOrRefused(bytes.copyOf(it)) }

@@ -188,4 +188,32 @@ class YuvTest {
             assertContains(error.message!!, "Received: ")
         }
     }
+
+    @Test
+    fun `planes of any size and stride are refused or read, never a crash`() {
+        val pipeline = FramePreprocessor(inputDescription(8, 8))
+        val strides = listOf(Int.MIN_VALUE, -1, 0, 1, 2, 3, 7, 8, 9, 16, 1 shl 20, Int.MAX_VALUE)
+        var read = 0
+        repeat(50_000) {
+            val frame = YuvFrame()
+            for (plane in listOf(frame.y, frame.u, frame.v)) {
+                // Half of them plausible, so that some frames are read.
+                val (row, pixel) =
+                    if (random.nextBoolean()) {
+                        8 to random.nextInt(1, 3)
+                    } else {
+                        strides.random(random) to strides.random(random)
+                    }
+                plane.point(ByteBuffer.allocate(random.nextInt(100)), row, pixel)
+            }
+            try {
+                frame.describe(random.nextInt(-1, 9), random.nextInt(-1, 9), YuvRange.FULL)
+                pipeline.prepare(frame, ALL_ORIENTATIONS.random(random))
+                read++
+            } catch (error: IllegalArgumentException) {
+                assertContains(error.message!!, "Received: ")
+            }
+        }
+        assertTrue(read > 500, "$read")
+    }
 }
