@@ -15,4 +15,6 @@ dependencyResolutionManagement {
 }
 
 rootProject.name = "fastvit-demo"
+
+// engine-jvm is not among them: its LiteRT is a library for Linux, which `make android` fetches.
 include(":core", ":app")

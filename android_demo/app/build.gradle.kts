@@ -46,7 +46,8 @@ android {
 
 dependencies {
     implementation(project(":core"))
-    implementation(libs.litert)
+    // GPUs are not tried without the second.
+    implementation(libs.litert.runtime)
     implementation(libs.litert.gpu)
 }
 
@@ -63,7 +64,13 @@ abstract class BringModel
     ) : DefaultTask() {
         @get:InputFile
         @get:Optional
+        @get:PathSensitive(PathSensitivity.NONE)
         abstract val model: RegularFileProperty
+
+        @get:InputFile
+        @get:Optional
+        @get:PathSensitive(PathSensitivity.NONE)
+        abstract val sidecar: RegularFileProperty
 
         @get:Input
         @get:Optional
@@ -71,6 +78,11 @@ abstract class BringModel
 
         @get:Input
         abstract val python: Property<String>
+
+        /** What the export is made by and of: a change of it brings another model. */
+        @get:InputFiles
+        @get:PathSensitive(PathSensitivity.RELATIVE)
+        abstract val exporter: ConfigurableFileCollection
 
         @get:Internal
         abstract val repository: DirectoryProperty
@@ -88,50 +100,50 @@ abstract class BringModel
 
         private fun copy(target: File) {
             val file = model.get().asFile
-            val sidecar = file.resolveSibling("${file.nameWithoutExtension}.json")
             val digest = MessageDigest.getInstance("SHA-256").digest(file.readBytes())
             val received = digest.joinToString("") { "%02x".format(it) }
-            val expected = sha256.orNull
+            val expected = sha256.orNull?.lowercase() ?: "that -Psha256=… gives"
             if (expected != received) {
                 throw GradleException("Expected $file with SHA-256 $expected. Received: $received")
             }
             file.copyTo(target.resolve("default.tflite"))
-            sidecar.copyTo(target.resolve("default.json"))
+            sidecar.get().asFile.copyTo(target.resolve("default.json"))
         }
 
         private fun export(target: File) {
-            val root = repository.get().asFile
+            val made = temporaryDir.resolve("default.tflite")
             execution.exec {
-                workingDir = root
+                workingDir = repository.get().asFile
+                environment("KERAS_BACKEND", "tensorflow")
                 commandLine(
                     python.get(),
-                    "-m",
-                    "conversion.export_tflite",
-                    "--model",
-                    "fastvit_t8",
-                    "--weights",
-                    "fashion_mnist",
-                    "--quantize",
-                    "int8",
-                    "--calibration",
-                    "demo_images/fashion_mnist",
-                    "--output",
-                    target.resolve("default.tflite").path,
+                    *arrayOf("-m", "conversion.export_tflite", "--model", "fastvit_t8"),
+                    *arrayOf("--weights", "fashion_mnist", "--quantize", "int8"),
+                    *arrayOf("--calibration", "demo_images/fashion_mnist"),
+                    *arrayOf("--output", made.path),
                 )
             }
-            // The reports stay out of the app.
-            target.listFiles().orEmpty().filter { "_" in it.name.removePrefix("default") }.forEach {
-                it.delete()
-            }
+            // The reports beside it stay out of the app.
+            made.copyTo(target.resolve(made.name))
+            made.resolveSibling("default.json").copyTo(target.resolve("default.json"))
         }
     }
 
 val bringModel =
     tasks.register<BringModel>("bringModel") {
         val root = rootDir.parentFile
-        providers.gradleProperty("model").orNull?.let { model = file(it) }
+        providers.gradleProperty("model").orNull?.let { path ->
+            model = file(path)
+            sidecar = file(path.removeSuffix(".tflite") + ".json")
+        }
         sha256 = providers.gradleProperty("sha256")
         python = providers.gradleProperty("python").orElse("$root/.venv/bin/python")
+        exporter.from(
+            fileTree(root) {
+                include("conversion/*.py", "keras_fastvit/*.py", "keras_fastvit/data/*")
+                include("demo_images/fashion_mnist/**")
+            },
+        )
         repository = root
     }
 
