@@ -15,6 +15,8 @@ kotlin {
     compilerOptions {
         allWarningsAsErrors = true
         jvmTarget = JvmTarget.JVM_17
+        // What a newer JDK deprecates would be an error.
+        freeCompilerArgs.add("-Xjdk-release=17")
     }
 }
 
