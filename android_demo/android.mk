@@ -20,7 +20,8 @@ android: $(CHECKED:%=android-%)
 # --- tools: a stamp for each place that they come from ---
 ANDROID_TOOLS := $(ANDROID)/tools/.npm $(ANDROID)/tools/.wheels $(ANDROID)/tools/.debian
 
-$(ANDROID)/tools/.%: $(CHAIN)/tools.py $(CHAIN)/wheels.txt | $(RUN)
+$(ANDROID_TOOLS) $(ANDROID)/tools/.platform: $(ANDROID)/tools/.%: $(CHAIN)/tools.py \
+		$(CHAIN)/wheels.txt | $(RUN)
 	@echo "Fetching the Android demo's tools: $*."
 	@mkdir -p $(@D)
 	$(TOOLCHAIN).fetch $*
