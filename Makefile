@@ -12,6 +12,8 @@
 #   make bench-accuracy  what each precision costs in accuracy, on Fashion-MNIST
 #   make bench-training  training steps beside timm's, as ratios
 #   make bench-robustness  float32 and int8 under ImageNet-C's corruptions
+#   make android     the camera demo: tools, lint, tests, a signed APK (android_demo/android.mk)
+#   make android-benchmark  its frame pipeline beside Pillow, as a ratio
 #   make parity      the same weights through timm and through this package
 #   make constraints the pins of constraints.txt, anew
 #   make clean       removes .venv and everything built
@@ -47,7 +49,7 @@ test: lint $(BACKENDS:%=test-%)
 
 # The first backend also runs what needs only one, and the examples in docstrings.
 test-tensorflow: $(VENV)/.test
-	KERAS_BACKEND=tensorflow $(PYTEST) --doctest-modules keras_fastvit conversion tests
+	KERAS_BACKEND=tensorflow $(PYTEST) --doctest-modules keras_fastvit conversion android_demo tests
 
 test-jax test-torch: test-%: $(VENV)/.test
 	KERAS_BACKEND=$* $(PYTEST) -m "not single_backend"
@@ -90,8 +92,11 @@ bench-robustness: $(VENV)/.test
 parity: $(VENV)/.reference
 	$(RUN) -m conversion.port_weights --verify
 
+include android_demo/android.mk
+
 clean:
 	rm -rf $(VENV) $(LITERT_TORCH) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	cd android_demo && rm -rf .gradle .kotlin build */build
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # --- the environment --------------------------------------------------------------------------
@@ -100,6 +105,11 @@ clean:
 $(VENV)/.demo: $(RUN) pyproject.toml constraints.txt
 	@echo "Installing the demo's packages (TensorFlow among them) into $(VENV): some minutes."
 	$(PIP_INSTALL) --editable '.[convert]'
+	@touch $@
+
+# The tests of the Android demo: with photographs of scikit-image's.
+$(VENV)/.android: $(VENV)/.demo
+	$(PIP_INSTALL) --editable '.[convert,dev]'
 	@touch $@
 
 $(VENV)/.test: $(RUN) pyproject.toml constraints.txt
