@@ -28,12 +28,13 @@ from conversion.calibration import LIMIT as CALIBRATION_IMAGES
 from conversion.fake_quantized_form import int8_form_of
 from conversion.litert import TFLiteModel
 from conversion.lowering import lower
-from conversion.metrics import agreement, sqnr_db, top_k_accuracy
+from conversion.metrics import agreement, sqnr_db
 from conversion.quantization import CURES, Quantized, quantize, quantize_as_trained
 from conversion.quantization_aware import fine_tune
 from conversion.tensorflow_to_tflite import to_int8_tflite
 from keras_fastvit import FastViTT8, fuse
 from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.evaluation.metrics import top_k_accuracy
 from keras_fastvit.fake_quantization import INT8_LEVELS
 from keras_fastvit.logits import to_logits
 from keras_fastvit.training.fashion_mnist import DATA, load_split, to_inputs, upscale
