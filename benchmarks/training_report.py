@@ -82,7 +82,8 @@ def throughput(found: Mapping[str, Any]) -> list[str]:
         "## Images a second",
         "",
         "`make bench-training`: a training step (forward, backward, AdamW) "
-        "beside timm's in eager PyTorch, channels last, in the same run, taking turns; medians. "
+        "beside timm's in eager PyTorch (channels last, but at 256×256 channels first: there torch "
+        "2.13 crashes with channels last on CPUs) in the same run, taking turns; medians. "
         "The ratio of times counts: 1.2 says that a step takes 1.2 times as long as timm's. Images "
         "a second are this machine's. Both begin with the same loss, to 1e-4.",
         "",
