@@ -2,7 +2,7 @@
 
     KERAS_BACKEND=tensorflow python -m benchmarks.quantization_aware
 
-needs the data set (Debian: `apt-get install dataset-fashion-mnist`) and a few hours on two cores;
+needs the data set (Debian: `apt-get install dataset-fashion-mnist`) and half an hour on two cores;
 `--limit 1000 --epochs 1` shows in minutes that it works. Writes `quantization_aware.json` to this
 folder after each row, and brings `training.md` up to date.
 
@@ -49,7 +49,7 @@ FOUR_BITS = 7
 LEARNING_RATES = {INT8_LEVELS: 1e-4, FOUR_BITS: 5e-4}
 """By levels: a weight must be moved by half a step before it is another one."""
 
-LIMIT = 10_000
+LIMIT = 5_000
 EPOCHS = 2
 
 

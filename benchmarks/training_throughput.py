@@ -155,9 +155,7 @@ def measure(case: Case, backend: str) -> Timing:
                 f"Both must begin with the same loss. Expected: timm's, {expected}. "
                 f"Received: {loss} on {backend}, for {case}"
             )
-        rounds = [
-            [worker.milliseconds() for worker in workers] for _ in range(case.rounds)
-        ]
+        rounds = [[worker.milliseconds() for worker in workers] for _ in range(case.rounds)]
     own, timm = np.median(rounds, axis=0)
     return Timing(
         *(case.variant, case.side, case.batch, backend),
