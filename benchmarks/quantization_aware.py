@@ -2,7 +2,7 @@
 
     KERAS_BACKEND=tensorflow python -m benchmarks.quantization_aware
 
-needs the data set (Debian: `apt-get install dataset-fashion-mnist`) and a few hours on two cores;
+needs the data set (Debian: `apt-get install dataset-fashion-mnist`) and half an hour on two cores;
 `--limit 1000 --epochs 1` shows in minutes that it works. Writes `quantization_aware.json` to this
 folder after each row, and brings `training.md` up to date.
 
@@ -28,12 +28,13 @@ from conversion.calibration import LIMIT as CALIBRATION_IMAGES
 from conversion.fake_quantized_form import int8_form_of
 from conversion.litert import TFLiteModel
 from conversion.lowering import lower
-from conversion.metrics import agreement, sqnr_db, top_k_accuracy
+from conversion.metrics import agreement, sqnr_db
 from conversion.quantization import CURES, Quantized, quantize, quantize_as_trained
 from conversion.quantization_aware import fine_tune
 from conversion.tensorflow_to_tflite import to_int8_tflite
 from keras_fastvit import FastViTT8, fuse
 from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.evaluation.metrics import top_k_accuracy
 from keras_fastvit.fake_quantization import INT8_LEVELS
 from keras_fastvit.logits import to_logits
 from keras_fastvit.training.fashion_mnist import DATA, load_split, to_inputs, upscale
@@ -48,7 +49,7 @@ FOUR_BITS = 7
 LEARNING_RATES = {INT8_LEVELS: 1e-4, FOUR_BITS: 5e-4}
 """By levels: a weight must be moved by half a step before it is another one."""
 
-LIMIT = 10_000
+LIMIT = 5_000
 EPOCHS = 2
 
 

@@ -6,7 +6,7 @@ that is `python -m benchmarks.robustness` with KERAS_BACKEND=tensorflow. Writes
 `benchmarks/robustness.json`, `benchmarks/robustness.md`, which it prints, and
 `benchmarks/robustness.png`. Needs Fashion-MNIST.
 
-Both classify the same 1,000 test images (`--images`), as they are and under each of ImageNet-C's
+Both classify the same 500 test images (`--images`), as they are and under each of ImageNet-C's
 nineteen corruptions at five severities. int8 is calibrated on training images, without corruptions.
 """
 
@@ -41,7 +41,7 @@ from keras_fastvit.training.fashion_mnist import CLASSES, DATA, load_split, upsc
 
 from .training_report import write_report
 
-IMAGES = 1000
+IMAGES = 500
 CALIBRATION = ("training images", 200)
 FLOAT, INT8 = "float32", "int8"
 

@@ -23,6 +23,8 @@ Step = Callable[[], float]
 CLASSES = 1000
 LEARNING_RATE = 1e-4
 WEIGHT_DECAY = 0.05
+CHANNELS_FIRST_FROM = 256
+"""Side of the images from which timm keeps its channels first."""
 
 
 def main(engine: str, variant: str, side: str, batch: str, weights: str) -> None:
@@ -67,9 +69,12 @@ def _timm(variant: str, images: Array, labels: Array, weights: Path) -> Step:
 
     model = timm_reference.create_model(variant, CLASSES)
     timm_reference.load(model, weights)
-    model = model.to(memory_format=torch.channels_last).train()
+    # On larger images torch 2.13's backward pass overruns its memory with channels last on CPUs.
+    last = images.shape[1] < CHANNELS_FIRST_FROM
+    layout = torch.channels_last if last else torch.contiguous_format
+    model = model.to(memory_format=layout).train()
     optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    x = torch.from_numpy(images).permute(0, 3, 1, 2)  # a view: channels stay last in memory
+    x = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(memory_format=layout)
     y = torch.from_numpy(labels)
 
     def step() -> float:
