@@ -14,6 +14,7 @@ from PIL import Image
 
 from keras_fastvit import class_names, load_image, preprocess_input
 from keras_fastvit import evaluate as command
+from keras_fastvit import installed_command
 from keras_fastvit.evaluate import main
 from keras_fastvit.evaluation import report
 from keras_fastvit.evaluation.classifier import Answers
@@ -232,14 +233,14 @@ class TestAllReleased:
             def load():
                 return lambda arguments: received.append(arguments) or 0
 
-        monkeypatch.setattr(command, "entry_points", lambda **kwargs: [Installed])
+        monkeypatch.setattr(installed_command, "entry_points", lambda **kwargs: [Installed])
         arguments = ["--output", "RUN", "--model", "fastvit_t8"]
         assert main([*arguments, "--all-released", "imagenet/val"]) == 0
         assert main(["--all-released=imagenet/val", *arguments]) == 0
         assert received == [["evaluate-released", "imagenet/val", *arguments]] * 2
 
     def test_where_it_is_not_installed(self, monkeypatch, capsys):
-        monkeypatch.setattr(command, "entry_points", lambda **kwargs: [])
+        monkeypatch.setattr(installed_command, "entry_points", lambda **kwargs: [])
         with pytest.raises(SystemExit) as error:
             main(["--all-released", "imagenet/val"])
         assert error.value.code == 2

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from keras_fastvit import load_image, preprocess_input
+from keras_fastvit import installed_command, load_image, preprocess_input
 from keras_fastvit.torch_weights import to_torch_state
 from keras_fastvit.training import callbacks
 from keras_fastvit.training.__main__ import main
@@ -412,3 +412,22 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert "--batch-size 8 --image-size 32 --seed 7" in report
     assert "- `astronaut/00.png`: " in report
     assert "--crop-pct 0.9 " in report
+
+
+@pytest.mark.single_backend
+def test_int8_is_left_to_the_installed_command(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received: list[list[str]] = []
+
+    class Installed:
+        @staticmethod
+        def load() -> Any:
+            return lambda arguments: received.append(arguments) or 7
+
+    monkeypatch.setattr(installed_command, "entry_points", lambda **kwargs: [Installed])
+    arguments = ["--data", str(folder), "--model", TINY.name, "--quantization-aware", "2"]
+    arguments += ["--output", str(tmp_path / "run")]
+    assert main(arguments) == 7
+    assert received == [["train", *arguments]]
+    assert not (tmp_path / "run").exists()
