@@ -12,9 +12,8 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from keras_fastvit import class_names, load_image, preprocess_input
+from keras_fastvit import class_names, installed_command, load_image, preprocess_input
 from keras_fastvit import evaluate as command
-from keras_fastvit import installed_command
 from keras_fastvit.evaluate import main
 from keras_fastvit.evaluation import report
 from keras_fastvit.evaluation.classifier import Answers
