@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 from numpy.typing import NDArray
 
 from conversion.calibration import LIMIT as CALIBRATION_IMAGES
@@ -127,9 +126,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if keras.backend.backend() != "tensorflow":
         parser.error(f"expected KERAS_BACKEND=tensorflow. Received: {keras.backend.backend()}")
-    training, _ = load_split(args.data, "train")
+    training = load_split(args.data, "train")[0][: args.limit]
     images, labels = load_split(args.data, "t10k")
-    training, images, labels = (x[: args.limit] for x in (training, images, labels))
+    images, labels = images[: args.limit], labels[: args.limit]
     facts = {"training": len(training), "test": len(images), "epochs": args.epochs}
     rows: list[Row] = []
 
@@ -141,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             unfinished.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
     inputs = to_inputs(upscale(training)), to_inputs(upscale(images))
-    make_rows(*inputs, np.asarray(labels), args.epochs, tell)
+    make_rows(*inputs, labels, args.epochs, tell)
     print(write_report(args.output).read_text(encoding="utf-8"))
 
 
