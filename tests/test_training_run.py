@@ -18,6 +18,7 @@ from keras_fastvit import installed_command, load_image, preprocess_input
 from keras_fastvit.torch_weights import to_torch_state
 from keras_fastvit.training import callbacks
 from keras_fastvit.training.__main__ import main
+from keras_fastvit.training.folders import read_training_data
 from keras_fastvit.training.recipes import Augmentation, Phase, Recipe, get_recipe
 from keras_fastvit.training.starting_point import starting_point
 from keras_fastvit.training.train import Trained, train
@@ -178,6 +179,15 @@ def test_the_average_of_the_weights_is_saved(random_run: Path) -> None:
         assert same, variable.path
         differences.append(np.abs(value - raw[variable.path]).max())
     assert np.median(differences) > 1e-6  # the last steps are small; without it 0
+
+
+def test_it_is_the_average_that_is_validated(random_run: Path, folder: Path) -> None:
+    examples = read_training_data(random_run / "data.json").validation
+    images = np.stack([load_image(folder / path, 32, TINY.crop_pct) for path in examples.images])
+    model = keras.saving.load_model(random_run / "model.keras")
+    shares = model.predict(preprocess_input(images, "channels_last"), verbose=0)
+    loss = -np.log(np.take_along_axis(shares, examples.labels[:, None], axis=1)).mean()
+    assert rows(random_run)[-1]["val_loss"] == pytest.approx(loss, rel=1e-5)
 
 
 def test_the_backbone_is_frozen_until_the_head_is_trained(folder: Path, tmp_path: Path) -> None:
