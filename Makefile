@@ -10,6 +10,10 @@
 #                    beside litert-torch's and a bound; as ratios
 #   make bench-runtimes  the same files on an emulated ARM64 and a GPU driver
 #   make bench-accuracy  what each precision costs in accuracy, on Fashion-MNIST
+#   make bench-training  training steps beside timm's, as ratios
+#   make bench-robustness  float32 and int8 under ImageNet-C's corruptions
+#   make android     the camera demo: tools, lint, tests, a signed APK (android_demo/android.mk)
+#   make android-benchmark  its frame pipeline beside Pillow, as a ratio
 #   make parity      the same weights through timm and through this package
 #   make constraints the pins of constraints.txt, anew
 #   make clean       removes .venv and everything built
@@ -34,7 +38,8 @@ INSTALLED := build/runtimes
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test lint bench bench-keras bench-litert bench-runtimes bench-accuracy parity \
+.PHONY: demo test lint bench bench-keras bench-litert bench-runtimes bench-accuracy \
+	bench-training bench-robustness parity \
 	constraints clean $(BACKENDS:%=test-%) test-runtimes $(RUNTIMES:%=test-%)
 
 demo: $(VENV)/.demo
@@ -44,7 +49,7 @@ test: lint $(BACKENDS:%=test-%)
 
 # The first backend also runs what needs only one, and the examples in docstrings.
 test-tensorflow: $(VENV)/.test
-	KERAS_BACKEND=tensorflow $(PYTEST) --doctest-modules keras_fastvit conversion tests
+	KERAS_BACKEND=tensorflow $(PYTEST) --doctest-modules keras_fastvit conversion android_demo tests
 
 test-jax test-torch: test-%: $(VENV)/.test
 	KERAS_BACKEND=$* $(PYTEST) -m "not single_backend"
@@ -78,11 +83,20 @@ bench-accuracy: $(VENV)/.reference $(LITERT_TORCH)/.installed
 	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m conversion.benchmark_accuracy \
 		$(CHECKPOINTS:%=--checkpoint %)
 
+bench-training: $(VENV)/.reference
+	$(RUN) -m benchmarks.training_throughput
+
+bench-robustness: $(VENV)/.test
+	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m benchmarks.robustness
+
 parity: $(VENV)/.reference
 	$(RUN) -m conversion.port_weights --verify
 
+include android_demo/android.mk
+
 clean:
 	rm -rf $(VENV) $(LITERT_TORCH) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	cd android_demo && rm -rf .gradle .kotlin build */build
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # --- the environment --------------------------------------------------------------------------
@@ -93,9 +107,14 @@ $(VENV)/.demo: $(RUN) pyproject.toml constraints.txt
 	$(PIP_INSTALL) --editable '.[convert]'
 	@touch $@
 
+# The tests of the Android demo: with photographs of scikit-image's.
+$(VENV)/.android: $(VENV)/.demo
+	$(PIP_INSTALL) --editable '.[convert,dev]'
+	@touch $@
+
 $(VENV)/.test: $(RUN) pyproject.toml constraints.txt
 	@echo "Installing three backends and the development tools into $(VENV): some minutes."
-	$(PIP_INSTALL) --editable '.[tensorflow,jax,torch,convert,train,dev]'
+	$(PIP_INSTALL) --editable '.[tensorflow,jax,torch,convert,train,evaluate,dev]'
 	@touch $@
 
 $(VENV)/.reference: $(VENV)/.test requirements/reference.txt
@@ -184,7 +203,7 @@ constraints:
 	"$(PYTHON)" -m venv $(NEW)
 	grep '^torch==' constraints.txt > $(NEW)/torch.txt
 	$(NEW)/bin/python -m pip install --quiet --progress-bar off --constraint $(NEW)/torch.txt \
-		'.[tensorflow,jax,torch,convert,train,dev]'
+		'.[tensorflow,jax,torch,convert,train,evaluate,dev]'
 	{ grep '^#' constraints.txt; $(NEW)/bin/python -m pip freeze --all \
 		| grep -v -e '^pip==' -e '^wheel==' -e '^keras-fastvit' | sed 's/+cpu$$//'; } \
 		> $(NEW)/constraints.txt

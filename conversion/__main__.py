@@ -1,4 +1,4 @@
-"""The console script `keras-fastvit`: the commands of this folder under one name.
+"""The console script `keras-fastvit`: the commands of this package under one name.
 
     keras-fastvit export --help
 
@@ -12,12 +12,14 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
-    "port": ("port_weights", "weights between Keras, timm and Apple"),
-    "export": ("export_tflite", "a model to a .tflite file"),
-    "predict": ("predict", "the classes of images, by a model or a .tflite file"),
-    "inspect": ("inspect_tflite", "what a .tflite file is made of"),
-    "benchmark": ("benchmark_tflite", ".tflite files' times, side by side"),
-    "evaluate": ("evaluate_tflite", ".tflite files' accuracy on a folder of images"),
+    "train": (".train", "a model on a folder of images"),
+    "port": (".port_weights", "weights between Keras, timm and Apple"),
+    "export": (".export_tflite", "a model to a .tflite file"),
+    "predict": (".predict", "the classes of images, by a model or a .tflite file"),
+    "inspect": (".inspect_tflite", "what a .tflite file is made of"),
+    "benchmark": (".benchmark_tflite", ".tflite files' times, side by side"),
+    "evaluate": (".evaluate_tflite", ".tflite files' accuracy on a folder of images"),
+    "evaluate-released": (".evaluate_released", "released weights' accuracy on ImageNet"),
 }
 """By name: the module whose `main` runs the command, and what it does."""
 
@@ -28,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="keras-fastvit",
         description="FastViT: from a PyTorch checkpoint to a file for the phone.",
         epilog="commands:\n"
-        + "".join(f"  {name:9} {summary}\n" for name, (_, summary) in COMMANDS.items())
+        + "".join(f"  {name:17} {summary}\n" for name, (_, summary) in COMMANDS.items())
         + "\n`keras-fastvit COMMAND --help` tells more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -37,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     module, _ = COMMANDS[args.command]
     sys.argv[0] = f"keras-fastvit {args.command}"  # for the command's own messages
-    status: int = importlib.import_module(f".{module}", __package__).main(args.arguments)
+    status: int = importlib.import_module(module, __package__).main(args.arguments)
     return status
 
 

@@ -24,6 +24,9 @@ UNIT_RANGE: Range = (0.0, 255 / 256)
 TANH_RANGE: Range = (-1.0, 127 / 128)
 """Of a tanh's outputs, the same."""
 
+_LEAST_SHARE = 2.0**-9
+"""Of a sum's scale that a summand's may have: XNNPACK adds in int8 from 2⁻¹⁰ on."""
+
 _BINS = 4096
 _SHRINKAGES = np.concatenate([[1.0], np.linspace(0.98, 0.1, 45)])
 
@@ -95,9 +98,28 @@ def symmetric(limits: Range) -> Range:
     return -128 * scale, 127 * scale
 
 
+def wide_enough(limits: Range, total: Array) -> Range:
+    """Returns a range around this one, of a summand that XNNPACK can add in int8.
+
+    A narrower one, such as that of a residual branch whose layer scale is still near zero, ends
+    before half a step of the sum: wider steps take nothing from it that the sum would show.
+
+    Args:
+        limits: Of the summand.
+        total: The sum's values.
+    """
+    low, high = limits
+    least = _LEAST_SHARE * float(total.max() - total.min())
+    factor = max(least / (high - low), 1.0)
+    return low * factor, high * factor
+
+
 def keeps_range(operation: Any) -> bool:
     """Whether LiteRT wants the operation's output in the range of its input."""
-    return isinstance(operation, _REARRANGING)
+    if isinstance(operation, layers.Concatenate):
+        # Of a tensor with itself, as in the lowering of depth multipliers.
+        return len({id(x) for x in operation._inbound_nodes[0].input_tensors}) == 1
+    return isinstance(operation, _REARRANGING) or type(operation).__name__ == "Take"
 
 
 def fixed_range(operation: Any) -> Range | None:

@@ -29,6 +29,7 @@ from safetensors.numpy import save_file
 
 from keras_fastvit import fuse
 from keras_fastvit.applications import CONSTRUCTORS
+from keras_fastvit.evaluation.metrics import top_k_accuracy
 from keras_fastvit.torch_weights import to_torch_state
 from keras_fastvit.training.fashion_mnist import (
     CLASSES,
@@ -164,11 +165,11 @@ def measure(
     timed = {names: path for names, path in files.items() if names[0] != "calibration"}
     timings = benchmark(list(timed.values()), threads=THREADS)
     medians = dict(zip(timed, (1e3 * timing.median for timing in timings), strict=True))
-    top1 = metrics.top_k_accuracy(keras_, labels)
+    top1 = top_k_accuracy(keras_, labels)
     rows = []
     for (table, name), path in track(files.items(), "Running the test images"):
         received = TFLiteModel(path, THREADS).predict(inputs)
-        own = metrics.top_k_accuracy(received, labels)
+        own = top_k_accuracy(received, labels)
         rows.append(
             Accuracy(
                 checkpoint=checkpoint,
@@ -196,7 +197,7 @@ def run(checkpoints: Sequence[tuple[str, str]]) -> Report:
         print(name, flush=True)
         model = load(variant, weights)
         logits = fuse(model).predict(inputs, batch_size=200, verbose=0)
-        top1[name] = metrics.top_k_accuracy(logits, labels)
+        top1[name] = top_k_accuracy(logits, labels)
         with tempfile.TemporaryDirectory() as folder:
             files = write_files(variant, model, Path(folder))
             rows += measure(name, files, inputs, labels, logits)

@@ -5,7 +5,6 @@ folder an even spread is taken, the same one each time.
 """
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from keras_fastvit.image_files import FORMATS
+from keras_fastvit.image_files import image_suffixes, named
 from keras_fastvit.preprocessing import load_image, preprocess_input
 
 Array = NDArray[Any]
@@ -25,8 +24,6 @@ LIMIT = 200
 
 FEWEST = 16
 """With fewer, the ranges of activations depend on the choice of the images."""
-
-_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -99,21 +96,8 @@ def read_folder(
         NotADirectoryError: If it is no folder.
         ValueError: If it has fewer than `FEWEST` images that can be read.
     """
-    folder = Path(folder)
-    if not folder.exists():
-        raise FileNotFoundError(
-            f"Calibration needs a folder of images. Received: nothing at '{folder}'"
-        )
-    if not folder.is_dir():
-        raise NotADirectoryError(
-            f"Calibration needs a folder of images. Received: '{folder}', which is no folder"
-        )
-    files = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.startswith(".")
-    ]
-    suffixes = _suffixes()
+    files = files_in(folder, "Calibration")
+    suffixes = image_suffixes()
     loaded: dict[Path, Array] = {}
     skipped: dict[Path, str] = {}
     console = Console(stderr=True)
@@ -144,17 +128,31 @@ def read_folder(
     return Calibration(preprocess_input(pixels, "channels_last", normalization), skipped)
 
 
-def named(skipped: Iterable[Path]) -> str:
-    """Returns the number and the first few names of files that could not be used."""
-    names = [path.name for path in skipped]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{len(names)} ({', '.join(names[:_NAMED])}{more})"
+def files_in(folder: str | os.PathLike[str], purpose: str) -> list[Path]:
+    """Returns the files in a folder and the folders in it, sorted, without hidden ones.
 
+    Args:
+        folder: Where they are.
+        purpose: What needs them, for the errors.
 
-def _suffixes() -> set[str]:
-    from PIL import Image
-
-    return {name for name, kind in Image.registered_extensions().items() if kind in FORMATS}
+    Raises:
+        FileNotFoundError: If there is nothing at `folder`.
+        NotADirectoryError: If it is no folder.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise FileNotFoundError(
+            f"{purpose} needs a folder of images. Received: nothing at '{folder}'"
+        )
+    if not folder.is_dir():
+        raise NotADirectoryError(
+            f"{purpose} needs a folder of images. Received: '{folder}', which is no folder"
+        )
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    ]
 
 
 def _spread(files: list[Path]) -> list[Path]:

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from .activation_ranges import Range
 from .layer_report import LayerError
 
 Array = NDArray[Any]
@@ -51,6 +52,7 @@ def convert(
     gelu: str = "sigmoid",
     float_softmax: bool = True,
     without_cures: Collection[str] = (),
+    ranges: Mapping[str, Range] | None = None,
     reference: keras.Model | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Conversion:
@@ -64,6 +66,8 @@ def convert(
         gelu: One of `GELUS`: what int8 computes GELU with.
         float_softmax: Whether an int8 file computes a softmax in float32; see `float_softmax`.
         without_cures: Which of `quantization.CURES` to leave out.
+        ranges: Of a model whose weights and ranges were trained for int8, these, by operation; see
+            `fake_quantized_form.int8_form_of`. Then nothing is left to decide.
         reference: What to run in Keras, such as the model before it was lowered; default: the
             lowered model.
         progress: Called with the number of operations that are quantised, and of all.
@@ -83,6 +87,7 @@ def convert(
             "gelu": gelu,
             "float_softmax": float_softmax,
             "without": sorted(without_cures),
+            "ranges": ranges,
         }
         (folder / "request.json").write_text(json.dumps(request))
         _run_child(folder, lowered.name, progress)

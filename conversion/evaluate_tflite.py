@@ -29,22 +29,21 @@ from rich.console import Console
 from rich.progress import Progress
 
 from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.confusion_plot import confusion
+from keras_fastvit.evaluation.image_batches import read_batches
+from keras_fastvit.evaluation.metrics import top_k_accuracy
+from keras_fastvit.image_folders import ImageFolders, classes_of_folders, find_images
+from keras_fastvit.labels import check_labels
+from keras_fastvit.model_arguments import crop_pct, model_name
 
 from . import sidecar
-from .confusion_plot import confusion
 from .evaluation_report import Evaluation, plot, remarks, to_json, to_table
-from .image_folders import ImageFolders, classes_of_folders, find_images
 from .keras_reference import Forward, Reference, load_reference, named_reference
-from .labels import check_labels
 from .litert import TFLiteModel, check
-from .metrics import agreement, sqnr_db, top_k_accuracy
-from .model_arguments import crop_pct, model_name
+from .metrics import agreement, sqnr_db
 from .preparation import CROP_PCT, Preparation
 
 Array = NDArray[Any]
-
-BATCH = 32
-"""How many images are in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -163,26 +162,12 @@ def _run(
     advance: Callable[[], None],
 ) -> _Run:
     logits: dict[Forward, list[Array]] = {model: [] for model in models}
-    kept, skipped = [], {}
-    for start in range(0, len(folders.images), BATCH):
-        batch = []
-        for index in range(start, min(start + BATCH, len(folders.images))):
-            try:
-                batch.append(preparation(folders.images[index]))
-                kept.append(index)
-            except (OSError, ValueError) as error:
-                skipped[folders.images[index]] = str(error)
-            advance()
-        if batch:
-            images = np.stack(batch)
-            for model, outputs in logits.items():
-                outputs.append(model(images))
-    if not kept:
-        path, reason = next(iter(skipped.items()))
-        raise ValueError(
-            f"None of the {len(skipped)} files in the sub-folders of '{folders.root}' is an image "
-            f"that can be read. Received: '{path}': {reason}"
-        )
+    kept: list[int] = []
+    skipped: dict[Path, str] = {}
+    for places, images in read_batches(folders, preparation, skipped, advance):
+        kept += places
+        for model, outputs in logits.items():
+            outputs.append(model(images))
     return _Run(
         {model: np.concatenate(outputs) for model, outputs in logits.items()},
         folders.folders[kept],

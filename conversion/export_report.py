@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_fastvit.image_files import named
+
 from . import layer_report
-from .calibration import named
 from .delegation import Delegation
 from .layer_report import LayerError
 from .self_check import LARGEST_DIFFERENCE, SMALLEST_SQNR_DB, SelfCheck

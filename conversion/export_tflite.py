@@ -29,6 +29,16 @@ from rich.console import Console
 from rich.progress import Progress
 
 from keras_fastvit import fuse
+from keras_fastvit.labels import check_labels, read_labels
+from keras_fastvit.logits import to_logits
+from keras_fastvit.model_arguments import (
+    DEFAULT_CROP_PCT,
+    add_model_arguments,
+    load_model,
+    model_facts,
+    normalization_of,
+)
+from keras_fastvit.model_files import SUFFIX
 from keras_fastvit.preprocessing import NORMALIZATIONS
 
 from . import layer_report, sidecar
@@ -37,18 +47,10 @@ from .converter import GELUS, PRECISIONS, Conversion, convert
 from .delegation import delegation
 from .export_files import paths_beside, written_together
 from .export_report import Export, summary, to_markdown
-from .exportable import input_shape, to_logits
-from .labels import check_labels, read_labels
+from .exportable import input_shape
+from .fake_quantized_form import int8_form_of, is_fake_quantized
 from .litert import TFLiteModel, operators
 from .lowering import REWRITES, TARGETS, lower
-from .model_arguments import (
-    DEFAULT_CROP_PCT,
-    add_model_arguments,
-    load_model,
-    model_facts,
-    normalization_of,
-)
-from .model_files import SUFFIX
 from .quantization import CURES
 from .self_check import check_built_in, check_delegation, check_finite, check_images, compare
 from .sidecar_schema import FORMAT
@@ -88,7 +90,9 @@ def export(
         model: A FastViT in training or inference form, or any functional or Sequential model of
             Keras' and this package's layers, with one image input `(batch, height, width,
             channels)`, normalised as by `preprocess_input`, and one output. Its own backend does
-            not matter.
+            not matter. Of a model with fake quantisation (`quantization_aware`) the weights, and in
+            int8 the ranges, are those that it has learnt; other precisions compute the same without
+            rounding. It must have been trained for the same target, and leaves nothing to decide.
         path: Where to write, ending in `.tflite`. What is there is replaced.
         image_size: Side in pixels or `(height, width)`, for a model whose sides are None.
         quantize: `"none"` for float32, `"fp16"` for weights in float16, `"dynamic"` for weights
@@ -125,11 +129,14 @@ def export(
     ((1, 10), 17, True)
     """
     path = Path(path)
+    trained = is_fake_quantized(model)
+    if trained:
+        _check_left_to_decide(model, without, gelu)
     gelu = gelu or DEFAULT_GELUS.get(target, GELUS[0])
     normalization = normalization or normalization_of(model)
-    _check_arguments(path, quantize, calibration, gelu, normalization)
+    _check_arguments(path, quantize, calibration, target, gelu, normalization)
     _check_installed(quantize)
-    fused = fuse(model)
+    fused, ranges = int8_form_of(model, image_size) if trained else (fuse(model), None)
     shape = input_shape(fused, image_size)
     logits, activation = to_logits(fused)
     if labels is not None:
@@ -143,7 +150,7 @@ def export(
     with written_together(paths_beside(path, quantize)) as files, _Bar() as bar:
         bar.show("Lowering the model")
         rewrites = [name for name in without if name not in CURES]
-        lowered = lower(logits, shape[1:3], target, rewrites)
+        lowered = logits if trained else lower(logits, shape[1:3], target, rewrites)
         bar.show(f"Converting it, quantize={quantize}")
         images = check_images(shape, photographs)
         conversion = convert(
@@ -154,6 +161,7 @@ def export(
             gelu,
             float_softmax=target in FLOAT_SOFTMAX,
             without_cures=[name for name in without if name in CURES],
+            ranges=ranges,
             reference=logits,
             progress=bar.advance,
         )
@@ -211,13 +219,23 @@ def _write_reports(exported: Export, files: dict[str, Path]) -> None:
     files["sidecar"].write_text(sidecar.to_json(exported.sidecar), encoding="utf-8")
 
 
+def _check_left_to_decide(model: keras.Model, without: Collection[str], gelu: str | None) -> None:
+    if without or gelu is not None:
+        raise ValueError(
+            "Quantisation-aware training has decided how the model computes: expected no `without` "
+            f"and no `gelu`. Received: model '{model.name}' with fake quantisation, "
+            f"without={without!r}, gelu={gelu!r}"
+        )
+
+
 def _check_arguments(
-    path: Path, quantize: str, calibration: Any, gelu: str, normalization: str
+    path: Path, quantize: str, calibration: Any, target: str, gelu: str, normalization: str
 ) -> None:
     if path.suffix != ".tflite":
         raise ValueError(f"The file's name must end in .tflite. Received: '{path}'")
     for name, value, known in (
         ("quantize", quantize, PRECISIONS),
+        ("target", target, tuple(TARGETS)),
         ("gelu", gelu, GELUS),
         ("normalization", normalization, NORMALIZATIONS),
     ):

@@ -1,14 +1,8 @@
-"""Which models can be exported, for which shape of image, and the logits before their softmax."""
-
-from typing import Any
+"""Which models can be exported, and for which shape of image."""
 
 import keras
 import numpy as np
 from keras import ops
-from keras.src.models.functional import Functional
-from keras.src.ops.nn import Softmax
-
-from keras_fastvit.graph_rewriting import graph_of, origin
 
 
 def input_shape(
@@ -86,41 +80,3 @@ def _check_layers(model: keras.Model) -> None:
                 "The model's variables must be finite. "
                 f"Received: variable '{variable.path}' with NaN or infinite values"
             )
-
-
-def to_logits(model: keras.Model) -> tuple[keras.Model, str]:
-    """Takes the softmax off the end of a model, if its last operation is one over the classes.
-
-    int8 has no room for probabilities (XNNPACK has no int8 softmax either), and whoever shows
-    them can compute them from the logits.
-
-    Returns:
-        The model without it, which shares the other layers, and `"softmax"`; or the model itself
-        and `"linear"`.
-    """
-    graph = graph_of(model)
-    logits = _before_softmax(graph.outputs[0])
-    if logits is None:
-        return model, "linear"
-    return keras.Model(graph.input, logits, name=model.name), "softmax"
-
-
-def _before_softmax(output: Any) -> Any:
-    """Returns the tensor whose softmax `output` is; None if there is none."""
-    operation, node = origin(output)
-    (args, kwargs) = node.arguments.args, node.arguments.kwargs
-    if isinstance(operation, (keras.Sequential, Functional)):
-        nested, activation = to_logits(operation)
-        return nested(*args, **kwargs) if activation == "softmax" else None
-    if isinstance(operation, (Softmax, keras.layers.Softmax)):
-        last = operation.axis in (-1, len(output.shape) - 1)
-        return args[0] if last and len(node.input_tensors) == 1 else None
-    if getattr(operation, "activation", None) is not keras.activations.softmax:
-        return None
-    if isinstance(operation, keras.layers.Activation):
-        return args[0]
-    # A layer that does something else first, such as Dense.
-    linear = type(operation).from_config({**operation.get_config(), "activation": None})
-    logits = linear(*args, **kwargs)
-    linear.set_weights(operation.get_weights())
-    return logits

@@ -8,11 +8,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from keras_fastvit import fuse
+from keras_fastvit.logits import to_logits
+from keras_fastvit.model_arguments import load_model
+from keras_fastvit.model_files import SUFFIX
 from keras_fastvit.pretrained import NamedWeights, find_weights
 
-from .exportable import input_shape, to_logits
-from .model_arguments import load_model
-from .model_files import SUFFIX
+from .exportable import input_shape
 from .sidecar_schema import Description
 
 Array = NDArray[Any]

@@ -1,4 +1,4 @@
-"""How good a classifier's outputs are, and how near they are to another's. Pure NumPy."""
+"""How near a classifier's outputs are to another's. Pure NumPy."""
 
 from typing import Any
 
@@ -6,28 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-
-
-def top_k_accuracy(scores: Array, labels: Array, k: int = 1) -> float:
-    """Share of the images whose label is among the `k` best classes, 0..1.
-
-    Equal scores, frequent in int8, rank in the order of their classes, as with `argmax`. A NaN
-    ranks above every number, and a label whose score is NaN is wrong.
-
-    Args:
-        scores: `(images, classes)`: logits or probabilities.
-        labels: `(images,)`: the right classes, integers from 0.
-        k: How many classes an image may be given.
-
-    >>> scores = np.array([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3]])
-    >>> top_k_accuracy(scores, np.array([1, 2])), top_k_accuracy(scores, np.array([1, 2]), k=2)
-    (0.5, 1.0)
-    """
-    own = np.take_along_axis(scores, labels[:, None], axis=1)
-    ahead = ~(scores <= own)
-    ahead |= (scores == own) & (np.arange(scores.shape[1]) < labels[:, None])
-    right = (ahead.sum(axis=1) < k) & ~np.isnan(own[:, 0])
-    return float(np.mean(right))
 
 
 def agreement(reference: Array, received: Array) -> float:

@@ -19,18 +19,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_fastvit.preprocessing import class_names, decode_predictions
-
-from . import sidecar
-from .litert import TFLiteModel, check
-from .model_arguments import (
+from keras_fastvit.model_arguments import (
     DEFAULT_NORMALIZATION,
     add_model_arguments,
     load_model,
     model_facts,
     normalization_of,
 )
-from .model_files import SUFFIX
+from keras_fastvit.model_files import SUFFIX
+from keras_fastvit.preprocessing import class_names, decode_predictions
+
+from . import sidecar
+from .litert import TFLiteModel, check
 from .preparation import Preparation
 
 Array = NDArray[Any]

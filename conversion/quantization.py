@@ -20,8 +20,10 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
+from keras_fastvit.fake_quantization import INT8_LEVELS, round_weights
 from keras_fastvit.graph_rewriting import calls_of, origin
 
 from .activation_ranges import (
@@ -33,10 +35,11 @@ from .activation_ranges import (
     rounded,
     symmetric,
     symmetric_tensors,
+    wide_enough,
 )
 from .channel_scales import WEIGHTED, FixedScaleError, Scales, apply_scales, channel_scales
 from .graph_values import GraphValues
-from .int8_form import int8_form, is_gelu_gate, linear_copy
+from .int8_form import int8_form, is_gelu, is_gelu_gate, linear_copy
 from .layer_inputs import layer_problem
 from .layer_report import LayerError
 from .metrics import sqnr_db
@@ -79,6 +82,7 @@ def quantize(
     gelu: str = "sigmoid",
     ranges: Mapping[str, Range] | None = None,
     without: Collection[str] = (),
+    levels: int = INT8_LEVELS,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Quantized:
     """Decides on the ranges and the weights of a lowered model's int8 form.
@@ -91,6 +95,8 @@ def quantize(
             training, by operation; the others are chosen here. If any is given, channels are not
             scaled.
         without: Which of `CURES` to leave out.
+        levels: How many steps a filter's largest weight has; fewer than int8's, such as 7 for 4
+            bits, show what fewer bits would do.
         progress: Called with the number of operations that are done, and of all.
     """
     given = dict(ranges or {})
@@ -100,9 +106,32 @@ def quantize(
     except FixedScaleError:
         gelu = "operator"
         model, scales = _scaled(lowered, calibration, gelu, only_gelu)
-    walk = _LayerByLayer(lowered, model, scales, given, without)
+    walk = _LayerByLayer(lowered, model, scales, given, without, levels)
     layers = walk.run(calibration, progress)
     return Quantized(model, walk.ranges, gelu, layers)
+
+
+def quantize_as_trained(
+    form: keras.Model,
+    ranges: Mapping[str, Range],
+    images: Array,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Quantized:
+    """Takes over what quantisation-aware training has decided on, and finds each layer's error.
+
+    Args:
+        form: An int8 form, its weights multiples of what LiteRT will take for their scales.
+        ranges: By operation; of one that is missing, the range is chosen here.
+        images: Normalised images, float32 `(images, height, width, channels)`.
+        progress: As of `quantize`.
+    """
+    nodes = list(calls_of(form))
+    names = [origin(form.inputs[0])[0].name, *(node.operation.name for node in nodes)]
+    scales = {name: np.ones(1, "float32") for name in names}
+    walk = _LayerByLayer(form, form, scales, ranges, CURES, INT8_LEVELS)
+    layers = walk.run(images, progress)
+    gelu = "operator" if any(is_gelu(node.operation) for node in nodes) else "sigmoid"
+    return Quantized(form, walk.ranges, gelu, layers)
 
 
 def _scaled(
@@ -139,9 +168,10 @@ class _LayerByLayer:
         scales: Scales,
         given: Mapping[str, Range],
         without: Collection[str],
+        levels: int,
     ) -> None:
         self._lowered, self._model, self._scales = lowered, model, scales
-        self._given, self._without = given, without
+        self._given, self._without, self._levels = given, without, levels
         self._symmetric = symmetric_tensors(model)
         self._gates = {
             origin(node.input_tensors[0])[0].name
@@ -179,7 +209,7 @@ class _LayerByLayer:
                 rest.set(node, reference)
             else:
                 reference = rest.compute(node)
-            self.ranges[name] = self._range_of(node, reference)
+            self.ranges[name] = self._range_of(node, reference, rest)
             if isinstance(operation, WEIGHTED):
                 if outputs is None:
                     outputs = reference + self._error_beside(node, rest, received)
@@ -199,13 +229,17 @@ class _LayerByLayer:
             return None
         return wanted.give(linear_copy(node.operation, node.operation.name), node)
 
-    def _range_of(self, node: Any, values: Array) -> Range:
+    def _range_of(self, node: Any, values: Array, rest: GraphValues) -> Range:
         name = node.operation.name
         if (fixed := fixed_range(node.operation)) is not None:
             return fixed
         if keeps_range(node.operation):
             return self.ranges[origin(node.input_tensors[0])[0].name]
-        return self._range(name, values, self._use(name))
+        limits = self._range(name, values, self._use(name))
+        _, other = self._summation(node)
+        if other is None or not rest.knows(other):
+            return limits
+        return exact_range(wide_enough(limits, values + rest.value(other)))
 
     def _use(self, name: str) -> Callable[[Array], Array]:
         """What the output of this operation goes through before anything else sees it."""
@@ -224,21 +258,25 @@ class _LayerByLayer:
         return exact_range(symmetric(limits) if name in self._symmetric else limits)
 
     def _error_beside(self, node: Any, wanted: GraphValues, received: GraphValues) -> Array | float:
-        """What the tensor lacks that this call's output is added to, if it is already known.
+        """What the part of a convolution lacks that this call is added to, if it is known.
 
-        A convolution at the end of a residual branch, or the last part of a large kernel, can so
-        make up for the rounding errors of the other summand, as far as its inputs tell of them.
+        The last part of a large kernel can so make up for the rounding errors of the others, as far
+        as its inputs tell of them. The end of a residual branch cannot: that gained nothing.
         """
-        output = node.outputs[0]
-        if "refit" in self._without or len(self._readers[id(output)]) != 1:
+        reader, other = self._summation(node)
+        parts = isinstance(reader, keras.layers.Add) and "refit" not in self._without
+        if not parts or other.shape != node.outputs[0].shape or not received.knows(other):
             return 0.0
-        (reader,) = self._readers[id(output)]
-        others = [x for x in reader.input_tensors if x is not output]
-        if not isinstance(reader.operation, keras.layers.Add) or len(others) != 1:
-            return 0.0
-        if others[0].shape != output.shape or not received.knows(others[0]):
-            return 0.0
-        return wanted.value(others[0]) - received.value(others[0])
+        return wanted.value(other) - received.value(other)
+
+    def _summation(self, node: Any) -> tuple[Any, Any]:
+        """The sum that alone reads this call's output, and its other summand; or None twice."""
+        readers = self._readers[id(node.outputs[0])]
+        if len(readers) == 1 and type(readers[0].operation).__name__ == "Add":
+            others = [x for x in readers[0].input_tensors if x is not node.outputs[0]]
+            if len(others) == 1:
+                return readers[0].operation, others[0]
+        return None, None
 
     def _round_weights(self, layer: Any, inputs: Array, outputs: Array) -> None:
         problem = layer_problem(layer, inputs, outputs)
@@ -248,7 +286,9 @@ class _LayerByLayer:
             _, rows, taps = problem.inputs.shape
             kernel = refit(problem.inputs, problem.outputs, kernel, RIDGE * taps / rows)
         if "rounding" not in self._without:
-            kernel = round_kernel(problem.inputs, kernel)
+            kernel = round_kernel(problem.inputs, kernel, self._levels)
+        elif self._levels < INT8_LEVELS:  # the converter rounds to int8's own
+            kernel = np.asarray(ops.convert_to_numpy(round_weights(kernel, self._levels, 1)))
         bias = bias_for(problem.inputs, problem.outputs, kernel)
         problem.assign(layer, kernel, bias if refits and layer.use_bias else None)
 

@@ -29,7 +29,7 @@ from keras_fastvit.graph_rewriting import calls_of, origin
 
 from .activation_ranges import Range
 from .float_softmax import with_float_softmax
-from .quantization import Quantized, quantize
+from .quantization import Quantized, quantize, quantize_as_trained
 
 Array = NDArray[Any]
 
@@ -102,13 +102,12 @@ def main(folder: Path) -> None:
     model, reference = (_load(folder / name) for name in ("model.keras", "reference.keras"))
     if request["quantize"] == "int8":
         calibration = np.load(folder / "calibration.npy")
-        quantized = quantize(
-            model,
-            calibration,
-            request["gelu"],
-            without=request["without"],
-            progress=lambda done, total: print("progress", done, total, flush=True),
-        )
+        if request["ranges"] is None:
+            quantized = quantize(
+                model, calibration, request["gelu"], without=request["without"], progress=_tell
+            )
+        else:
+            quantized = quantize_as_trained(model, request["ranges"], calibration, _tell)
         content = to_int8_tflite(quantized, request["float_softmax"])
         layers = [asdict(layer) for layer in quantized.layers]
         decisions = {"gelu": quantized.gelu, "layers": layers}
@@ -119,6 +118,10 @@ def main(folder: Path) -> None:
     images = np.load(folder / "images.npy")
     outputs = [reference(images[i : i + 1], training=False) for i in range(len(images))]
     np.save(folder / "outputs.npy", np.concatenate(outputs))
+
+
+def _tell(done: int, total: int) -> None:
+    print("progress", done, total, flush=True)
 
 
 def _load(path: Path) -> keras.Model:

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from keras_fastvit.fake_quantization import INT8_LEVELS
 
-LEVELS = 127
-"""Weights are in -127..127 steps, as LiteRT's specification has it."""
+Array = NDArray[Any]
 
 _BLOCK = 64
 _DAMPING = 0.01
@@ -38,8 +37,8 @@ def refit(inputs: Array, outputs: Array, kernel: Array, ridge: float) -> Array:
     return (kernel + correction).astype("float32")
 
 
-def round_kernel(inputs: Array, kernel: Array) -> Array:
-    """Rounds a kernel to `LEVELS` steps a filter, each weight's error made up for by later ones.
+def round_kernel(inputs: Array, kernel: Array, levels: int = INT8_LEVELS) -> Array:
+    """Rounds a kernel to some steps a filter, each weight's error made up for by later ones.
 
     Frantar et al., arXiv 2210.17323 (GPTQ): the weights of the strongest inputs are rounded
     first, and the rest is moved by what best cancels the error in the outputs. The filter's
@@ -48,9 +47,11 @@ def round_kernel(inputs: Array, kernel: Array) -> Array:
     Args:
         inputs: `(problems, rows, taps)`.
         kernel: `(problems, taps, filters)`.
+        levels: How many steps the largest weight of a filter has; with fewer than int8's, these
+            are put on int8's own, as by `fake_quantization.round_weights`.
 
     Returns:
-        Multiples of `max|filter| / LEVELS`, the same shape.
+        Multiples of `max|filter| / 127`, the same shape.
     """
     inputs = inputs - inputs.mean(1, keepdims=True)  # the means are the bias' affair
     moments = _moments(inputs) + _DAMPING * _mean_power(inputs)
@@ -60,19 +61,20 @@ def round_kernel(inputs: Array, kernel: Array) -> Array:
     weights = np.take_along_axis(kernel.astype("float64"), order[:, :, None], 1)
 
     largest = np.abs(weights).argmax(1)
-    scales = np.abs(weights).max(1) / LEVELS
+    scales = np.abs(weights).max(1) / INT8_LEVELS
     divisors = np.where(scales > 0, scales, 1.0)  # a filter of zeros stays one: its scale is 0
     # The rows of this factor tell how the error of one weight is best spread over the later ones.
     spread = _transposed(np.linalg.cholesky(np.linalg.inv(moments)))
-    steps = np.empty_like(weights)
+    steps, ratio = np.empty_like(weights), INT8_LEVELS / levels
     taps = weights.shape[1]
     for start in range(0, taps, _BLOCK):
         stop = min(start + _BLOCK, taps)
         errors = np.empty((len(weights), stop - start, weights.shape[2]))
         for i in range(start, stop):
             weight = weights[:, i]
-            steps[:, i] = np.clip(np.rint(weight / divisors), -LEVELS, LEVELS)
-            end = np.where(weight < 0, -LEVELS, LEVELS)
+            own = np.clip(np.rint(weight / divisors / ratio), -levels, levels)
+            steps[:, i] = np.rint(own * ratio)
+            end = np.where(weight < 0, -INT8_LEVELS, INT8_LEVELS)
             steps[:, i] = np.where(largest == i, end, steps[:, i])
             error = (weight - steps[:, i] * scales) / spread[:, i, i, None]
             errors[:, i - start] = error

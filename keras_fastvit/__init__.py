@@ -1,5 +1,7 @@
 """FastViT for Keras 3."""
 
+# Its layers are then known to Keras, as the model's are.
+import keras_fastvit.fake_quantization  # noqa: F401
 from keras_fastvit.applications import (
     FastViTMA36,
     FastViTMCi0,

@@ -4,7 +4,7 @@ import contextlib
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,8 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP
 
 SMALLEST_SIDE = 2
 """In pixels. A side of 1 shows nothing; such files are tracking pixels and accidents."""
+
+_NAMED = 5
 
 # `warnings.catch_warnings` swaps state of the whole process: one thread at a time.
 _warning_filters = threading.Lock()
@@ -83,6 +85,24 @@ def pixel_limit() -> int | None:
     from PIL import Image
 
     return Image.MAX_IMAGE_PIXELS
+
+
+def image_suffixes() -> set[str]:
+    """Returns the suffixes, in lower case, of files in one of `FORMATS`."""
+    from PIL import Image
+
+    return {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
+
+
+def named(files: Iterable[Path]) -> str:
+    """Returns the number and the first few names of files that could not be used.
+
+    >>> named(Path(name) for name in ("a.txt", "b.mp4"))
+    '2 (a.txt, b.mp4)'
+    """
+    names = [path.name for path in files]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{len(names)} ({', '.join(names[:_NAMED])}{more})"
 
 
 def refusal(path: str | os.PathLike[str], expected: str, received: str) -> ValueError:

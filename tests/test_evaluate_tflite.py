@@ -12,13 +12,13 @@ from keras import layers
 from PIL import Image
 
 from conversion import sidecar
-from conversion.confusion_plot import confusion, plot_confusion
 from conversion.evaluate_tflite import evaluate, main
-from conversion.image_folders import classes_of_folders, find_images
 from conversion.keras_reference import Reference
 from conversion.litert import TFLiteModel
 from conversion.preparation import Preparation
 from keras_fastvit import FastViTT8, class_names, load_image, preprocess_input
+from keras_fastvit.confusion_plot import confusion, plot_confusion
+from keras_fastvit.image_folders import classes_of_folders, find_images
 from keras_fastvit.preprocessing import decode_predictions
 from tests.tflite_files import crashing_content, to_tflite, write_sidecar
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from conversion.exportable import input_shape, to_logits
+from conversion.exportable import input_shape
+from keras_fastvit.logits import to_logits
 from tests.models import images
 
 pytestmark = pytest.mark.single_backend

@@ -1,33 +1,11 @@
-"""Accuracy, agreement and signal-to-noise ratio of a classifier's outputs."""
+"""Agreement and signal-to-noise ratio of a classifier's outputs."""
 
 import numpy as np
 import pytest
 
-from conversion.metrics import agreement, sqnr_db, top_k_accuracy
+from conversion.metrics import agreement, sqnr_db
 
 pytestmark = pytest.mark.single_backend
-
-
-class TestTopK:
-    def test_counts_as_sorting_does(self):
-        rng = np.random.default_rng(0)
-        scores, labels = rng.normal(size=(50, 7)).astype("float32"), rng.integers(0, 7, 50)
-        for k in range(1, 8):
-            best = np.argsort(-scores, axis=1)[:, :k]
-            expected = np.mean([label in row for label, row in zip(labels, best, strict=True)])
-            assert top_k_accuracy(scores, labels, k) == expected
-        assert top_k_accuracy(scores, labels, 7) == 1
-
-    def test_equal_scores_rank_by_class(self):
-        scores = np.zeros((3, 3), "int8")
-        labels = np.array([0, 1, 2])
-        assert [top_k_accuracy(scores, labels, k) for k in (1, 2, 3)] == [1 / 3, 2 / 3, 1]
-        assert top_k_accuracy(scores, labels) == np.mean(scores.argmax(axis=1) == labels)
-
-    def test_nan_is_wrong(self):
-        scores = np.array([[np.nan, 1.0], [np.nan, 1.0]])
-        assert top_k_accuracy(scores, np.array([0, 0]), 2) == 0
-        assert top_k_accuracy(scores, np.array([1, 1]), 1) == 0
 
 
 def test_agreement_is_of_the_best_classes():

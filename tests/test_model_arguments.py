@@ -6,15 +6,15 @@ from typing import Any
 import keras
 import pytest
 
-from conversion.model_arguments import (
+from conversion.preparation import Preparation
+from keras_fastvit import FastViT
+from keras_fastvit.model_arguments import (
     ModelFacts,
     add_model_arguments,
     load_model,
     model_facts,
     normalization_of,
 )
-from conversion.preparation import Preparation
-from keras_fastvit import FastViT
 from keras_fastvit.preprocessing import CLIP_MEAN, CLIP_STD, class_names
 
 pytestmark = pytest.mark.single_backend

@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 from conversion.activation_ranges import scale_and_zero_point
+from conversion.export_tflite import export
 from conversion.int8_form import LINEAR_SUFFIX
 from conversion.litert import TFLiteModel, operators
 from conversion.lowering import lower
@@ -357,3 +358,16 @@ def test_attention_that_is_not_lowered(tmp_path):
     quantized = quantize(lowered, x, without=["ranges"])
     _, received = converted(quantized, tmp_path, x)
     assert sqnr_db(outputs(lowered, x), received) > 18
+
+
+def test_a_branch_that_does_next_to_nothing_is_added_in_int8(tmp_path):
+    """As at the start of a training, when layer scales are small; XNNPACK wants steps in reach."""
+    x = keras.Input((8, 8, 3), name="image")
+    branch = layers.Conv2D(3, 1, name="branch")
+    y = x + branch(x)
+    model = keras.Model(x, layers.Dense(2, name="head")(layers.Flatten()(y)), name="residual")
+    branch.set_weights([1e-6 * weights for weights in randomize(model).get_layer("branch").weights])
+    pixels = images(16, 8, 8, 3)
+    exported = export(model, tmp_path / "model.tflite", quantize="int8", calibration=pixels)
+    assert not exported.delegation.outside
+    assert exported.check.sqnr_db > 35

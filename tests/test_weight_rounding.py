@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from conversion.weight_rounding import LEVELS, bias_for, refit, round_kernel
+from conversion.weight_rounding import bias_for, refit, round_kernel
+from keras_fastvit.fake_quantization import INT8_LEVELS as LEVELS
 
 pytestmark = pytest.mark.single_backend
 

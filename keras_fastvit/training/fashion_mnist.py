@@ -118,6 +118,18 @@ def build_model(variant: str = "fastvit_t8") -> FastViT:
     )
 
 
+def adamw(steps: int, peak_learning_rate: float = PEAK_LEARNING_RATE) -> keras.optimizers.Optimizer:
+    """AdamW with a warm-up over a tenth of the steps, then a cosine decay to zero."""
+    optimizer = keras.optimizers.AdamW(
+        keras.optimizers.schedules.CosineDecay(
+            1e-5, steps, warmup_target=peak_learning_rate, warmup_steps=steps // 10
+        ),
+        weight_decay=0.05,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    return optimizer
+
+
 def train(
     folder: Path,
     output: Path,
@@ -130,16 +142,8 @@ def train(
     images, labels = load_split(folder, "train")
     data = AugmentedImages(upscale(images[:limit]), labels[:limit], BATCH, seed=0)
     model = build_model(variant)
-    steps = epochs * len(data)
-    optimizer = keras.optimizers.AdamW(
-        keras.optimizers.schedules.CosineDecay(
-            1e-5, steps, warmup_target=PEAK_LEARNING_RATE, warmup_steps=steps // 10
-        ),
-        weight_decay=0.05,
-    )
-    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     model.compile(
-        optimizer,
+        adamw(epochs * len(data)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         # XLA's depthwise convolutions on CPU are many times slower than TensorFlow's own.

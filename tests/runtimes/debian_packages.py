@@ -1,11 +1,12 @@
 """Unpacks packages of Debian 12 into a folder, without root: the system stays as it is.
 
-    python debian_packages.py FOLDER NAME... [--architecture amd64] [--only PATH]
+    python debian_packages.py FOLDER NAME... [--architecture amd64] [--only PATH] [--suite bookworm]
 
-gives each package's files their paths below FOLDER, with `--only` a single one of them. The
-packages come from the mirror that this machine's own apt uses, or else from the one that the
-environment's `DEBIAN_MIRROR` names, and apt checks their signatures. What they depend on is not
-added. Exits with 2 and a line that says why if anything is missing.
+gives each package's files their paths below FOLDER, with `--only` a single one of them; `--suite`
+names another release of Debian than 12. The packages come from the mirror that this machine's own
+apt uses, or else from the one that the environment's `DEBIAN_MIRROR` names, and apt checks their
+signatures. What they depend on is not added. Exits with 2 and a line that says why if anything is
+missing.
 """
 
 import argparse
@@ -22,7 +23,13 @@ SUITE = "bookworm"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
-def unpack(folder: Path, names: Sequence[str], architecture: str, only: str | None) -> None:
+def unpack(
+    folder: Path,
+    names: Sequence[str],
+    architecture: str = "amd64",
+    only: str | None = None,
+    suite: str = SUITE,
+) -> None:
     """Does what the module's docstring says.
 
     Raises:
@@ -34,7 +41,7 @@ def unpack(folder: Path, names: Sequence[str], architecture: str, only: str | No
             f"installed. Received: no file {KEYRING}"
         )
     with tempfile.TemporaryDirectory() as scratch:
-        apt = _apt(Path(scratch), architecture)
+        apt = _apt(Path(scratch), architecture, suite)
         # Without this apt goes on where a mirror cannot be reached.
         _run([*apt, "-o", "APT::Update::Error-Mode=any", "update"])
         _run([*apt, "download", *names], cwd=scratch)
@@ -46,10 +53,10 @@ def unpack(folder: Path, names: Sequence[str], architecture: str, only: str | No
                 _run(["tar", "-x", "-C", str(folder), *members], stdin=content.stdout)
 
 
-def _apt(scratch: Path, architecture: str) -> list[str]:
+def _apt(scratch: Path, architecture: str, suite: str) -> list[str]:
     """apt-get with lists, cache and sources of its own in a folder."""
     sources, status = scratch / "sources.list", scratch / "status"
-    sources.write_text(f"deb [signed-by={KEYRING}] {_mirror()} {SUITE} main\n")
+    sources.write_text(f"deb [signed-by={KEYRING}] {_mirror()} {suite} main\n")
     status.touch()
     (scratch / "lists" / "partial").mkdir(parents=True)
     (scratch / "archives" / "partial").mkdir(parents=True)
@@ -97,7 +104,7 @@ def _run(command: list[str], cwd: str | None = None, stdin: IO[bytes] | None = N
     if finished.returncode:
         received = " ".join(finished.stderr.split())[-500:]
         raise OSError(
-            f"Could not get packages of Debian {SUITE}: {command[0]} failed. Expected a network "
+            f"Could not get packages of Debian: {command[0]} failed. Expected a network "
             f"with the mirror on it, and room on the disk. Received: {received}"
         )
     return finished.stdout
@@ -110,9 +117,10 @@ def main() -> int:
     parser.add_argument("names", nargs="+", metavar="NAME")
     parser.add_argument("--architecture", default="amd64")
     parser.add_argument("--only", metavar="PATH", help="the one file to unpack, as usr/bin/…")
+    parser.add_argument("--suite", default=SUITE, help="Debian's release (default: %(default)s)")
     args = parser.parse_args()
     try:
-        unpack(args.folder, args.names, args.architecture, args.only)
+        unpack(args.folder, args.names, args.architecture, args.only, args.suite)
     except OSError as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     return 0

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from conversion.litert import TFLiteModel
-from conversion.metrics import agreement, sqnr_db, top_k_accuracy
+from conversion.metrics import agreement, sqnr_db
+from keras_fastvit.evaluation.metrics import top_k_accuracy
 from tests.models import relative_difference
 from tests.runtimes.models import VARIANTS, on_sa12, on_t8
 from tests.runtimes.processes import TFLITE_RUNTIME, run

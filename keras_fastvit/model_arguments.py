@@ -9,11 +9,10 @@ from typing import Any
 import keras
 
 from keras_fastvit.applications import CONSTRUCTORS
+from keras_fastvit.model_files import SUFFIX, read_model_file
 from keras_fastvit.preprocessing import NORMALIZATIONS, class_names
 from keras_fastvit.pretrained import SUFFIXES, NamedWeights, find_weights, weights_names
 from keras_fastvit.variants import VARIANTS, get_variant
-
-from .model_files import SUFFIX, read_model_file
 
 DEFAULT_CROP_PCT = 0.9
 """That of most variants."""

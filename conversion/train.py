@@ -1,0 +1,91 @@
+"""The command that trains, and makes what it has trained fit for int8 if that is asked for.
+
+    keras-fastvit train --data DIR --model fastvit_sa12 --weights imagenet --recipe finetune \
+        --output RUN --quantization-aware 3
+
+is `python -m keras_fastvit.training` with the option that needs this package: the trained model's
+inference form goes through three more epochs of the training images, in which it learns to compute
+in int8 what it computes in float (`quantization_aware.py`). That writes to RUN
+`quantization_aware.keras`, and `quantization_aware.csv` with each epoch's loss; `keras-fastvit
+export --quantize int8` takes over the weights and the ranges that were learnt. Where int8 loses
+nothing without it, as with most FastViTs, it wins nothing. If it is interrupted, the same command
+begins these epochs again.
+
+Lowering and quantisation are this package's; training does not know them.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.model_files import SUFFIX
+from keras_fastvit.preprocessing import load_image, preprocess_input
+from keras_fastvit.training import __main__ as training
+from keras_fastvit.training.pipeline import TrainingBatches
+from keras_fastvit.training.recipes import RECIPES, Recipe
+from keras_fastvit.training.starting_point import starting_point
+from keras_fastvit.training.train import Trained
+
+from .calibration import LIMIT
+from .quantization_aware import BATCH_SIZE, fine_tune
+
+NAME = "quantization_aware"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    parser = training.make_parser()
+    args = parser.parse_args(argv)
+    return training.run(parser, args, argv, _fine_tune if args.quantization_aware else None)
+
+
+def _fine_tune(
+    args: argparse.Namespace, recipe: Recipe, trained: Trained, console: Console
+) -> None:
+    """Writes the fine-tuned model beside the trained one."""
+    keras.utils.set_random_seed(args.seed)
+    side = trained.model.input_shape[1]
+    crop_pct = starting_point(args.model, args.weights, recipe).crop_pct
+    examples = trained.data.train
+    batches = TrainingBatches(
+        *(args.data.resolve(), examples, len(trained.data.class_names), side),
+        min(BATCH_SIZE, len(examples)),
+        # Mild: what int8 is to be good at are photographs, not mixtures of them.
+        RECIPES["finetune"].augmentation,
+        label_smoothing=0.0,
+        seed=args.seed,
+    )
+    step = -(-len(examples) // LIMIT)
+    images = [load_image(args.data / path, side, crop_pct) for path in examples.images[::step]]
+    calibration: NDArray[Any] = preprocess_input(np.stack(images), "channels_last")
+    try:
+        model = fine_tune(
+            trained.model.fuse(),
+            batches,
+            calibration,
+            args.quantization_aware,
+            callbacks=[
+                keras.callbacks.LambdaCallback(
+                    on_epoch_begin=lambda epoch, logs: setattr(batches, "epoch", epoch)
+                ),
+                keras.callbacks.CSVLogger(args.output / f"{NAME}.csv"),
+            ],
+            verbose=1 if console.is_terminal else 2,
+        )
+    finally:
+        batches.close()
+    path = args.output / f"{NAME}{SUFFIX}"
+    with written_beside(path) as unfinished:
+        model.save(unfinished)
+    console.print(f"{path}: export it with --quantize int8", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

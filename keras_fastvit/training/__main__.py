@@ -1,0 +1,163 @@
+"""Trains a classifier of your own photographs, from one command to a model for the phone.
+
+    python -m keras_fastvit.training --data DIR --model fastvit_sa12 --weights imagenet \
+        --recipe finetune --output RUN
+
+trains on `DIR/train/CLASS/…` and validates with `DIR/val/CLASS/…`; without these two folders, on
+`DIR/CLASS/…`, of which it sets a fifth of each class aside. The same as `keras-fastvit train`,
+which does what `--quantization-aware` asks for.
+
+It prints a line an epoch, and writes to RUN: `model.keras` (training form, probabilities),
+`fused.keras` (inference form), `labels.txt`, `history.csv`, `curves.png`, `confusion.png` and
+`report.md`, which names the commands for what comes next. Interrupted at any moment, even killed,
+the same command goes on after the last whole epoch, to the same result.
+
+The recipes are in `recipes.py`: `finetune` for your own images; `paper`, `paper_distilled` (with
+`--teacher`) and `finetune_384` as in the paper.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from keras_fastvit.installed_command import run_installed
+from keras_fastvit.variants import VARIANTS
+
+from .recipes import RECIPES, Recipe, get_recipe
+from .train import Trained, train
+
+PROGRAM = "python -m keras_fastvit.training"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    if args.quantization_aware:
+        words = sys.argv[1:] if argv is None else argv
+        return run_installed(parser, "--quantization-aware", "train", words)
+    return run(parser, args, argv)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's arguments."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM if Path(sys.argv[0]).name == "__main__.py" else None,
+        description="Trains a FastViT on a folder with one sub-folder of images a class.",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="one sub-folder a class, or train/ and val/ with those",
+    )
+    parser.add_argument(
+        "--model", required=True, choices=VARIANTS, metavar="MODEL", help=", ".join(VARIANTS)
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="W",
+        help="what to start from: imagenet, imagenet_distilled, or the path of a .weights.h5, "
+        ".keras, .safetensors, .pth or .pth.tar file; default: random weights",
+    )
+    parser.add_argument("--recipe", choices=RECIPES, default="finetune", help="(default: finetune)")
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="T.keras",
+        help="for a distilled recipe: a model of the same images and classes",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="RUN", help="folder to write to"
+    )
+    parser.add_argument("--epochs", type=int, metavar="N", help="default: the recipe's")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="default: the recipe's")
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        metavar="R",
+        help="its peak; default: the recipe's, in proportion to the batch size",
+    )
+    parser.add_argument(
+        "--image-size",
+        type=int,
+        metavar="S",
+        help="side in pixels; default: the recipe's, or that of the weights",
+    )
+    parser.add_argument(
+        "--quantization-aware",
+        type=int,
+        default=0,
+        metavar="N",
+        help="epochs of fine-tuning for int8 that follow (0)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of all that is random (0)")
+    return parser
+
+
+def run(
+    parser: argparse.ArgumentParser,
+    args: argparse.Namespace,
+    argv: Sequence[str] | None,
+    then: Callable[[argparse.Namespace, Recipe, Trained, Console], None] | None = None,
+) -> int:
+    """Trains as the arguments say; returns the command's exit status.
+
+    Args:
+        parser: Of the command.
+        args: Its arguments.
+        argv: The same as words, for the report; None for this process's.
+        then: What else is to be done with a trained model. Its errors are told as training's are.
+    """
+    if args.seed < 0:
+        parser.error(f"--seed must be 0 or more. Received: {args.seed}")
+    if args.quantization_aware < 0:
+        parser.error(
+            f"--quantization-aware must be 0 epochs or more. Received: {args.quantization_aware}"
+        )
+    console = Console(markup=False, highlight=False)
+    try:
+        recipe = get_recipe(
+            args.recipe,
+            epochs=args.epochs,
+            batch_size=args.batch_size,
+            learning_rate=args.learning_rate,
+            image_size=args.image_size,
+        )
+        trained = train(
+            args.data,
+            args.output,
+            args.model,
+            recipe,
+            weights=args.weights,
+            teacher=args.teacher,
+            seed=args.seed,
+            command=[*parser.prog.split(), *(sys.argv[1:] if argv is None else argv)],
+            console=console,
+        )
+        last = trained.history[-1]
+        console.print(
+            f"{args.output / 'model.keras'}: validation accuracy {last['val_accuracy']:.2%}; see "
+            f"{args.output / 'report.md'}",
+            soft_wrap=True,
+        )
+        if then is not None:
+            then(args, recipe, trained, console)
+    except KeyboardInterrupt:
+        print(
+            f"{parser.prog}: interrupted; the same command goes on after the last whole epoch",
+            file=sys.stderr,
+        )
+        return 130
+    except (ArithmeticError, ImportError, OSError, ValueError) as error:
+        message = " ".join([str(error), *getattr(error, "__notes__", [])])
+        parser.exit(2, f"{parser.prog}: {message}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""Images to train on and to validate with, from a folder with one sub-folder a class.
+
+`DIR/train/CLASS/…` and `DIR/val/CLASS/…`, or `DIR/CLASS/…`, of which a share of each class is set
+aside.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.image_files import image_suffixes, named, read_rgb
+from keras_fastvit.image_folders import ImageFolders, find_images
+
+from .randomness import Purpose, generator
+
+Array = NDArray[Any]
+
+VALIDATION_SHARE = 0.2
+"""Of each class, where there is no folder `val`; at least one image of two or more."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images and their classes.
+
+    Attributes:
+        images: Paths, relative to the data's folder.
+        labels: int64 `(images,)`: for each image its class, an index of the class names.
+    """
+
+    images: tuple[str, ...]
+    labels: Array
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run is trained on.
+
+    Attributes:
+        class_names: Of the sub-folders, sorted.
+        train: What is trained on.
+        validation: What is not.
+        skipped: By path, relative to the data's folder, why a file is not used.
+    """
+
+    class_names: tuple[str, ...]
+    train: Examples
+    validation: Examples
+    skipped: dict[str, str]
+
+
+def find_training_data(
+    root: str | os.PathLike[str],
+    seed: int,
+    track: Callable[[Iterable[Any], int], Iterable[Any]] = lambda items, total: items,
+) -> TrainingData:
+    """Lists a folder's images, and decodes each of them once: those that cannot be are skipped.
+
+    Args:
+        root: The folder.
+        seed: Decides which images are set aside for validation.
+        track: Shows progress: given an iterable and its length, returns it.
+
+    Raises:
+        OSError: If there is no such folder.
+        ValueError: If it has fewer than two classes, a class has no image to train on, or `val`
+            has a class that `train` has not.
+    """
+    root = Path(root)
+    if (root / "train").is_dir() and (root / "val").is_dir():
+        folders = [find_images(root / "train"), find_images(root / "val")]
+    else:
+        folders = [find_images(root)]
+    names = folders[0].names
+    if len(names) < 2:
+        raise ValueError(
+            f"Expected at least two sub-folders, one a class. Received: '{folders[0].root}' with "
+            f"'{names[0]}' alone"
+        )
+    for name in folders[-1].names:
+        if name not in names:
+            raise ValueError(
+                f"Each class must have images to train on. Received: '{folders[-1].root / name}' "
+                f"without a '{folders[0].root / name}'"
+            )
+    reasons = _unreadable([path for found in folders for path in found.images], track)
+    skipped = {str(path.relative_to(root)): reason for path, reason in reasons.items()}
+    usable = [_usable(found, root, names, skipped) for found in folders]
+    train, validation = usable if len(usable) == 2 else stratified_split(usable[0], seed)
+    for label, name in enumerate(names):
+        if label not in train.labels:
+            found_none = f"; not images: {named(map(Path, skipped))}" if skipped else ""
+            raise ValueError(
+                f"Each class needs images to train on. Received: none in "
+                f"'{folders[0].root / name}'{found_none}"
+            )
+    if not len(validation):
+        raise ValueError(
+            "Validation needs images: expected a folder 'val' with some, or a class with two or "
+            f"more. Received: none in '{root}'"
+        )
+    return TrainingData(names, train, validation, skipped)
+
+
+def stratified_split(examples: Examples, seed: int) -> tuple[Examples, Examples]:
+    """Sets `VALIDATION_SHARE` of each class aside, the same images each time.
+
+    Args:
+        examples: All of them.
+        seed: Decides which ones.
+
+    Returns:
+        Examples to train on and to validate with, in the order that they had.
+    """
+    validated = np.zeros(len(examples), bool)
+    for label in np.unique(examples.labels):
+        (places,) = np.nonzero(examples.labels == label)
+        count = max(round(VALIDATION_SHARE * len(places)), 1) if len(places) > 1 else 0
+        chosen = generator(seed, Purpose.SPLIT, int(label)).permutation(len(places))[:count]
+        validated[places[chosen]] = True
+    return _chosen(examples, ~validated), _chosen(examples, validated)
+
+
+def _chosen(examples: Examples, mask: Array) -> Examples:
+    images = tuple(path for path, keep in zip(examples.images, mask, strict=True) if keep)
+    return Examples(images, examples.labels[mask])
+
+
+def _usable(
+    found: ImageFolders, root: Path, names: Sequence[str], skipped: dict[str, str]
+) -> Examples:
+    images = [str(path.relative_to(root)) for path in found.images]
+    labels = np.array([names.index(name) for name in found.names])[found.folders]
+    return _chosen(Examples(tuple(images), labels), np.array([i not in skipped for i in images]))
+
+
+def _unreadable(
+    paths: Sequence[Path], track: Callable[[Iterable[Any], int], Iterable[Any]]
+) -> dict[Path, str]:
+    """Returns why files cannot be used, by their paths."""
+    suffixes = image_suffixes()
+
+    def reason(path: Path) -> str | None:
+        if path.suffix.lower() not in suffixes:  # may be gigabytes of film: not even opened
+            return f"'{path.suffix}' is no suffix of an image"
+        try:
+            read_rgb(path)
+        except (OSError, ValueError) as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        reasons = list(track(pool.map(reason, paths), len(paths)))
+    return {path: why for path, why in zip(paths, reasons, strict=True) if why is not None}
+
+
+def write_training_data(data: TrainingData, path: str | os.PathLike[str]) -> None:
+    """Writes what a run is trained on as JSON, so that it goes on with the same images."""
+    content = {
+        "class_names": data.class_names,
+        **{
+            part: [[image, int(label)] for image, label in zip(x.images, x.labels, strict=True)]
+            for part, x in (("train", data.train), ("validation", data.validation))
+        },
+        "skipped": data.skipped,
+    }
+    with written_beside(path) as unfinished:
+        unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_training_data(path: str | os.PathLike[str]) -> TrainingData:
+    """Reads what `write_training_data` has written."""
+    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    train, validation = (
+        Examples(tuple(image for image, _ in rows), np.array([label for _, label in rows]))
+        for rows in (content["train"], content["validation"])
+    )
+    return TrainingData(tuple(content["class_names"]), train, validation, content["skipped"])

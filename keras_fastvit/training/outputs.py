@@ -1,0 +1,63 @@
+"""What a finished run writes, each file whole or not at all."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.model import FastViT
+
+from .folders import TrainingData
+from .recipes import Recipe
+from .report import plot_curves, plot_predictions, write_history, write_report
+from .run_folder import Row
+from .starting_point import StartingPoint
+
+
+def with_probabilities(model: FastViT) -> FastViT:
+    """Returns a model with the same weights and a softmax at its end."""
+    config = {**model.get_config(), "classifier_activation": "softmax"}
+    twin = FastViT.from_config(config)
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+def write_outputs(
+    folder: Path,
+    model: FastViT,
+    logits: NDArray[np.float32],
+    history: Sequence[Row],
+    data: TrainingData,
+    root: Path,
+    start: StartingPoint,
+    recipe: Recipe,
+    command: Sequence[str],
+) -> None:
+    """Writes `model.keras`, `fused.keras`, `labels.txt`, the pictures and the report.
+
+    Args:
+        folder: Of the run.
+        model: The trained model, giving probabilities.
+        logits: Of the validation images.
+        history: A row an epoch.
+        data: What it was trained on.
+        root: Folder of the images.
+        start: What it was before.
+        recipe: Of the training.
+        command: What made the run, as words.
+
+    Raises:
+        OSError: If a file cannot be written.
+        ImportError: If Matplotlib is not installed.
+    """
+    with written_beside(folder / "labels.txt") as unfinished:
+        unfinished.write_text("\n".join(data.class_names) + "\n", encoding="utf-8")
+    for name, form in (("model.keras", model), ("fused.keras", model.fuse())):
+        with written_beside(folder / name) as unfinished:
+            form.save(unfinished)
+    write_history(history, folder)  # again: it is the state that is certain to be there
+    plot_curves(history, folder / "curves.png")
+    plot_predictions(data, logits, folder / "confusion.png")
+    write_report(folder, command, root, start, recipe, data, history)

@@ -1,0 +1,145 @@
+"""The folder of a run: its arguments, its images, and its state after each epoch.
+
+Each file is written beside its place and renamed, so that a run which is killed at any moment
+leaves the state of its last whole epoch, and the same command goes on from there.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_fastvit.atomic_file import written_beside
+
+Row = dict[str, float]
+"""Of the history: what was measured in an epoch, by name."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """How far a run has come.
+
+    Attributes:
+        epoch: How many epochs are behind it.
+        history: A row an epoch.
+        arrays: The values of all variables, by name.
+    """
+
+    epoch: int
+    history: list[Row]
+    arrays: dict[str, Any]
+
+
+class RunFolder:
+    """Where a run is written.
+
+    Args:
+        path: Of the folder; made if it is not there.
+        arguments: What the run depends on, as JSON has it.
+
+    Raises:
+        ValueError: If the folder holds a run with other arguments, or other files.
+        OSError: If it cannot be made or written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], arguments: dict[str, Any]) -> None:
+        self.path = Path(path)
+        self.arguments = self.path / "run.json"
+        self.data = self.path / "data.json"
+        self.state = self.path / "state.npz"
+        self.path.mkdir(parents=True, exist_ok=True)
+        for unfinished in self.path.glob(".unfinished-*"):
+            unfinished.unlink()  # of a process that was killed while it wrote
+        if self.arguments.exists():
+            before = json.loads(self.arguments.read_text(encoding="utf-8"))
+            now = json.loads(json.dumps(arguments))
+            different = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+            if not different:
+                return
+            if self.state.exists():
+                name = different[0]
+                raise ValueError(
+                    f"'{self.path}' is the folder of another run, with {name}="
+                    f"{before.get(name)!r}. Expected the same arguments or another --output. "
+                    f"Received: {name}={now.get(name)!r}"
+                )
+            self.data.unlink(missing_ok=True)  # a run without a whole epoch has nothing to keep
+        elif any(self.path.iterdir()):
+            raise ValueError(
+                "A run is written to a new or empty folder, or to its own. "
+                f"Received: '{self.path}', which has other files and no {self.arguments.name}"
+            )
+        with written_beside(self.arguments) as unfinished:
+            unfinished.write_text(json.dumps(arguments, indent=2) + "\n", encoding="utf-8")
+
+    def save(
+        self,
+        epoch: int,
+        history: list[Row],
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+    ) -> None:
+        """Writes the state after an epoch, in place of that of the epoch before.
+
+        Args:
+            epoch: How many epochs are behind the run.
+            history: A row an epoch.
+            model: Whose variables are kept, the random states of its layers among them.
+            optimizer: Whose variables are kept, the moving average of the weights among them.
+
+        Raises:
+            OSError: If it cannot be written; then the state before is still there.
+        """
+        arrays = {
+            name: ops.convert_to_numpy(variable)
+            for name, variable in _variables(model, optimizer).items()
+        }
+        with written_beside(self.state) as unfinished, unfinished.open("wb") as file:
+            np.savez(file, epoch=epoch, history=json.dumps(history), **arrays)
+
+    def load(self) -> Saved:
+        """Returns how far the run has come; epoch 0 if no epoch is behind it.
+
+        Raises:
+            ValueError: If the file is damaged.
+        """
+        if not self.state.exists():
+            return Saved(0, [], {})
+        try:
+            # Of a path, NumPy leaves the file open if it is damaged.
+            with self.state.open("rb") as file, np.load(file) as values:
+                arrays = dict(values)
+            return Saved(int(arrays.pop("epoch")), json.loads(str(arrays.pop("history"))), arrays)
+        except Exception as error:  # zlib's, zipfile's, NumPy's
+            raise ValueError(
+                f"Expected the state of a run in '{self.state}'; remove the file to start anew. "
+                f"Received: {type(error).__name__}: {error}"
+            ) from error
+
+
+def restore(saved: Saved, model: keras.Model, optimizer: keras.optimizers.Optimizer | None) -> None:
+    """Gives a model, and its optimizer if there is one, the values that were saved.
+
+    Raises:
+        ValueError: If they are another model's or optimizer's.
+    """
+    for name, variable in _variables(model, optimizer).items():
+        value = saved.arrays.get(name)
+        if value is None or value.shape != tuple(variable.shape):
+            raise ValueError(
+                f"The saved state does not fit. Expected '{name}' of shape "
+                f"{tuple(variable.shape)}. Received: "
+                f"{'nothing' if value is None else f'shape {value.shape}'}"
+            )
+        variable.assign(value)
+
+
+def _variables(model: keras.Model, optimizer: keras.optimizers.Optimizer | None) -> dict[str, Any]:
+    # Not by path: those of optimizers change with each one that is made in a process.
+    parts = {"model": model.variables, "optimizer": optimizer.variables if optimizer else []}
+    return {f"{part}_{i}": x for part, found in parts.items() for i, x in enumerate(found)}

@@ -1,0 +1,98 @@
+"""What a training starts from: an architecture, its weights, and the images it is made for."""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_fastvit.model import DEFAULT_SIDE, FastViT
+from keras_fastvit.pretrained import NamedWeights, find_weights, load_weights
+from keras_fastvit.variants import get_variant
+
+from .recipes import Recipe
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """A model before its training.
+
+    Attributes:
+        variant: Name of a row of `variants.py`.
+        weights: What `find_weights` has found; None for random weights.
+        side: Of the images in pixels.
+        crop_pct: Share of an image's short side that the validation's crop keeps.
+        drop_path_rate: Stochastic depth rate of the last block.
+    """
+
+    variant: str
+    weights: NamedWeights | Path | None
+    side: int
+    crop_pct: float
+    drop_path_rate: float
+
+    def build(self, classes: int) -> FastViT:
+        """Returns the model with random weights, giving logits `(batch, classes)`."""
+        return FastViT(
+            self.variant,
+            input_shape=(self.side, self.side, 3),
+            classes=classes,
+            classifier_activation=None,
+            drop_path_rate=self.drop_path_rate,
+            data_format="channels_last",
+        )
+
+    def load_weights(self, model: FastViT) -> None:
+        """Gives a model the weights, if there are any; of other classes all but the classifier.
+
+        Raises:
+            OSError: If they cannot be read or fetched.
+            ValueError: If they do not fit.
+            ImportError: If PyTorch is needed and not installed.
+        """
+        if self.weights is None:
+            return
+        try:
+            load_weights(model, self.weights)
+        except ValueError:
+            backbone = FastViT.from_config({**model.get_config(), "include_top": False})
+            try:
+                load_weights(backbone, self.weights)
+            except ValueError:
+                backbone = None
+            if backbone is None:
+                raise
+            for layer in backbone.layers[1:]:  # behind the input
+                model.get_layer(layer.name).set_weights(layer.get_weights())
+            _LOG.warning(
+                "The classifier of '%s' is not one for %d classes: all but it is loaded, and the "
+                "model's classifier starts at random.",
+                *(self.weights, model.output_shape[-1]),
+            )
+
+
+def starting_point(
+    variant: str, weights: str | os.PathLike[str] | None, recipe: Recipe
+) -> StartingPoint:
+    """Finds out what a recipe makes of a variant and its weights.
+
+    Raises:
+        ValueError: If there is no such variant or weights, or the recipe needs some.
+        FileNotFoundError: If there is no such file.
+    """
+    row = get_variant(variant)
+    found = None if weights is None else find_weights(weights, variant)
+    if recipe.pretrained and found is None:
+        raise ValueError(
+            f"Recipe '{recipe.name}' changes a trained model: expected the name of weights or a "
+            f"file with some. Received: weights={weights!r}"
+        )
+    named = found if isinstance(found, NamedWeights) else None
+    return StartingPoint(
+        variant,
+        found,
+        recipe.image_size or (named.image_size if named else DEFAULT_SIDE),
+        named.crop_pct if named else row.crop_pct,
+        row.drop_path_rate_distilled if recipe.distilled else row.drop_path_rate,
+    )

@@ -1,0 +1,193 @@
+"""From a folder of images to a trained model, by a recipe; an interrupted run goes on."""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+from rich.console import Console
+from rich.progress import track
+
+from keras_fastvit.model import FastViT
+from keras_fastvit.model_files import read_model_file
+
+from .devices import all_devices, idle_devices, synchronize
+from .folders import TrainingData, find_training_data, read_training_data, write_training_data
+from .outputs import with_probabilities, write_outputs
+from .phases import fit_phases
+from .pipeline import TrainingBatches, ValidationBatches
+from .recipes import Recipe
+from .report import skipped_line
+from .run_folder import Row, RunFolder
+from .starting_point import starting_point
+from .validation import predict
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run has come to.
+
+    Attributes:
+        model: The FastViT in training form, giving probabilities.
+        history: A row an epoch.
+        data: What it was trained on.
+    """
+
+    model: FastViT
+    history: list[Row]
+    data: TrainingData
+
+
+def train(
+    data: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    variant: str,
+    recipe: Recipe,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    teacher: keras.Model | str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    command: Sequence[str] | None = None,
+    console: Console | None = None,
+) -> Trained:
+    """Trains a variant on a folder of images, or goes on where the run in `output` stopped.
+
+    Args:
+        data: `DIR/train/CLASS/…` and `DIR/val/CLASS/…`, or `DIR/CLASS/…`.
+        output: Folder of the run, new or its own; what is written there, see `__main__`.
+        variant: Name of a row of `variants.py`.
+        recipe: How to train, from `get_recipe`.
+        weights: What to start from, as in the variants' constructors; None for random weights.
+        teacher: For a distilled recipe: a model, or a `.keras` file with one, that maps the same
+            normalised images to scores of the same classes, sorted by name. It is frozen.
+        seed: Of all that is random, 0 or more.
+        command: What the report says made the run, as words; default: this process's.
+        console: Where progress is shown; None for nowhere.
+
+    Raises:
+        OSError: If the data or weights cannot be read, or the run cannot be written.
+        ValueError: If an argument does not fit the others, `output` is another run's, or an image
+            has been damaged since the run began.
+        FloatingPointError: If the loss becomes infinite or no number.
+        ImportError: If Matplotlib is not installed, or PyTorch and weights need it.
+    """
+    root = Path(data).resolve()
+    start = starting_point(variant, weights, recipe)
+    recipe = replace(recipe, image_size=start.side)
+    if recipe.distilled != (teacher is not None):
+        expected = "a teacher" if recipe.distilled else "no teacher"
+        raise ValueError(
+            f"Recipe '{recipe.name}' expects {expected}. Received: teacher={teacher!r}"
+        )
+    folder = RunFolder(output, _arguments(root, variant, weights, recipe, teacher, seed))
+    found = _training_data(root, folder, seed, console)
+    saved = folder.load()
+    _describe(found, saved.epoch, recipe, console)
+
+    keras.utils.set_random_seed(seed)
+    classes = len(found.class_names)
+    with all_devices() as devices:
+        if isinstance(teacher, (str, os.PathLike)):
+            teacher = read_model_file(teacher)
+        size = _batch_size(recipe, found, devices, console)
+        batches = TrainingBatches(
+            *(root, found.train, classes, start.side, size),
+            *(recipe.augmentation, recipe.label_smoothing, seed),
+        )
+        validation = ValidationBatches(root, found.validation, start.side, size, start.crop_pct)
+        model = start.build(classes)
+        if saved.epoch == 0:
+            start.load_weights(model)
+        if devices > 1:
+            synchronize(model)
+        with closing(batches), closing(validation):
+            trained = fit_phases(
+                model, teacher, recipe, batches, validation, folder, saved, console
+            )
+            logits = predict(trained, validation)
+    finished = with_probabilities(model)
+    command = [Path(sys.argv[0]).name, *sys.argv[1:]] if command is None else command
+    write_outputs(folder.path, finished, logits, saved.history, found, root, start, recipe, command)
+    return Trained(finished, saved.history, found)
+
+
+def _arguments(
+    root: Path, variant: str, weights: Any, recipe: Recipe, teacher: Any, seed: int
+) -> dict[str, Any]:
+    """What a run depends on, for its folder; what a user can change comes first."""
+    return {
+        "data": str(root),
+        "model": variant,
+        "weights": None if weights is None else str(weights),
+        "recipe": recipe.name,
+        "teacher": teacher.name if isinstance(teacher, keras.Model) else teacher and str(teacher),
+        "epochs": recipe.epochs,
+        "batch_size": recipe.batch_size,
+        "image_size": recipe.image_size,
+        "learning_rate": recipe.phases[-1].learning_rate,
+        "seed": seed,
+        "backend": keras.backend.backend(),
+        "recipe_in_full": asdict(recipe),
+    }
+
+
+def _training_data(
+    root: Path, folder: RunFolder, seed: int, console: Console | None
+) -> TrainingData:
+    if not root.is_dir():
+        raise FileNotFoundError(
+            "Expected a folder of images, with one sub-folder a class. "
+            f"Received: '{root}', where there is none"
+        )
+    if folder.data.exists():
+        return read_training_data(folder.data)
+
+    def shown(items: Iterable[Any], total: int) -> Iterable[Any]:
+        hidden = console is None or not console.is_terminal
+        return track(
+            items, "Reading images", total, console=console, transient=True, disable=hidden
+        )
+
+    found = find_training_data(root, seed, shown)
+    write_training_data(found, folder.data)
+    return found
+
+
+def _describe(found: TrainingData, epoch: int, recipe: Recipe, console: Console | None) -> None:
+    if console is None:
+        return
+    console.print(
+        f"{len(found.train)} images of {len(found.class_names)} classes to train on, "
+        f"{len(found.validation)} to validate with"
+    )
+    if found.skipped:
+        console.print(skipped_line(found), soft_wrap=True)
+    if epoch:
+        console.print(f"Going on after epoch {epoch} of {recipe.epochs}")
+
+
+def _batch_size(recipe: Recipe, found: TrainingData, devices: int, console: Console | None) -> int:
+    """Returns the recipe's batch size, or of a smaller data set the largest that there can be."""
+    if recipe.batch_size % devices:
+        raise ValueError(
+            f"Each batch is shared by {devices} devices: expected a multiple of that. "
+            f"Received: batch_size={recipe.batch_size}"
+        )
+    size = min(recipe.batch_size, len(found.train) // devices * devices)
+    if size == 0:
+        raise ValueError(
+            f"Each of {devices} devices needs an image to train on. "
+            f"Received: {len(found.train)} images"
+        )
+    if console is not None:
+        if size < recipe.batch_size:
+            console.print(f"Batches have all {size} images, not {recipe.batch_size}")
+        if devices > 1:
+            console.print(f"Each batch of {size} is shared by {devices} devices")
+        if idle_devices():
+            console.print(f"On torch one device trains; idle devices: {idle_devices()}")
+    return size
