@@ -7,8 +7,8 @@ open_clip_torch`) three lines write a file for any list of names:
     names = ["cat", "dog", "red fox"]
 
     clip = open_clip.create_model("MobileCLIP2-S0", pretrained="dfndr2b").eval()
-    tokens = open_clip.get_tokenizer("MobileCLIP2-S0")([f"a photo of a {x}" for x in names])
-    np.savez("labels.npz", names=names, embeddings=clip.encode_text(tokens).detach().numpy(),
+    text = open_clip.get_tokenizer("MobileCLIP2-S0")([f"a photo of a {name}" for name in names])
+    np.savez("labels.npz", names=names, embeddings=clip.encode_text(text).detach().numpy(),
              logit_scale=clip.logit_scale.exp().item())
 
 The image tower must be of the same CLIP: `"MobileCLIP2-S0"`, `-S2`, `-S3` and `-S4`, all
