@@ -227,9 +227,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.json in map(sidecar.beside, args.files):
         parser.error(f"--json would overwrite a sidecar. Received: {args.json}")
     reference = (
-        None
-        if args.model is None
-        else Reference(args.model, args.weights, args.text_embeddings)
+        None if args.model is None else Reference(args.model, args.weights, args.text_embeddings)
     )
     console = Console(markup=False, highlight=False)
     try:

@@ -1,22 +1,21 @@
 """What images are compared with: the embeddings of texts, and the names of what they say.
 
 A text tower makes them. There is none in this package; with open_clip (`pip install
-open_clip_torch`) three lines write a file for any list of names:
+open_clip_torch`) three lines make those of any list of names, and one writes the file:
 
     import numpy as np, open_clip
     names = ["cat", "dog", "red fox"]
 
     clip = open_clip.create_model("MobileCLIP2-S0", pretrained="dfndr2b").eval()
     text = open_clip.get_tokenizer("MobileCLIP2-S0")([f"a photo of a {name}" for name in names])
-    np.savez("labels.npz", names=names, embeddings=clip.encode_text(text).detach().numpy(),
-             logit_scale=clip.logit_scale.exp().item())
+    text, scale = clip.encode_text(text).detach(), clip.logit_scale.exp().item()
+    np.savez("labels.npz", names=names, embeddings=text, logit_scale=scale)
 
 The image tower must be of the same CLIP: `"MobileCLIP2-S0"`, `-S2`, `-S3` and `-S4`, all
 `"dfndr2b"`, are for FastViTMCi0, MCi2, MCi3 and MCi4 with `"mobileclip2"` weights;
 `"MobileCLIP-S1"` and `-S2`, `"datacompdr"`, for MCi1 and MCi2 with `"mobileclip"` ones. open_clip
 lacks MobileCLIP-S0, MCi0's other weights, whose text tower is in Apple's package `mobileclip`.
-Those lines follow open_clip's documentation; neither it nor its weights are part of this package's
-tests.
+These lines follow open_clip's documentation and have not been run here.
 """
 
 import os

@@ -78,7 +78,7 @@ def test_what_was_given_is_left_as_it_is():
 
 
 def test_names_are_stripped():
-    assert TextEmbeddings([" cat", "dog\n", "👩‍👧"], rows()).names == ("cat", "dog", "👩‍👧")  # noqa: RUF001
+    assert TextEmbeddings([" cat", "dog\n", "👩‍👧"], rows()).names == ("cat", "dog", "👩‍👧")
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
@@ -131,7 +131,7 @@ def test_bad_arrays(tmp_path, changes, message):
 
 @pytest.mark.parametrize("names", ["cat", ["cat", 1, "dog"], [["cat"], ["dog"]]])
 def test_names_that_are_no_strings(names):
-    with pytest.raises(ValueError, match="strings of shape.* Received: object of shape"):
+    with pytest.raises(ValueError, match=r"strings of shape.* Received: object of shape"):
         TextEmbeddings(names, rows())
 
 
