@@ -18,6 +18,7 @@ from conversion.export_tflite import main as export
 from conversion.litert import TFLiteModel
 from conversion.predict import main as predict
 from keras_fastvit import FastViT, TextEmbeddings, decode_predictions, load_image, preprocess_input
+from keras_fastvit.evaluate import main as evaluate_keras
 from keras_fastvit.variants import VARIANTS
 from tests.models import (
     DATA_FORMATS,
@@ -264,6 +265,14 @@ class TestCommands:
         (found,) = json.loads((tmp_path / "found.json").read_text())
         assert found["agreement"] == agreement
         assert found["sqnr_db"] > (80 if quantize == "none" else 15)
+
+    def test_evaluate_the_keras_model(self, folder, capsys):
+        options = ["--model", str(folder / "tower.keras"), "--corrupted", "0"]
+        options += ["--text-embeddings", str(folder / "labels.npz")]
+        assert not evaluate_keras(["--data", str(folder / "photographs"), *options])
+        printed = capsys.readouterr().out
+        assert "tower.keras" in printed
+        assert "labels.npz" in printed
 
     def test_a_variant_by_its_name(self, tmp_path, capsys):
         weights = tmp_path / "tower.weights.h5"
