@@ -60,6 +60,8 @@ def zero_shot(tower: keras.Model, text_embeddings: TextEmbeddings) -> keras.Mode
         )
     if text_embeddings.note is not None:
         _LOG.warning("%s", text_embeddings.note)
+    # Behind the norm, not folded into the tower's projection: the norm's inverse would then be a
+    # tensor of its own, for whose RSQRT in int8 XNNPACK has no kernel, and int8 no less noise.
     # In float32 whatever the tower computes in: the scale is too large for 16 bits.
     unit = keras.layers.UnitNormalization(dtype="float32", name="unit_embedding")
     compare = keras.layers.Dense(
