@@ -34,7 +34,7 @@ from keras_fastvit.evaluation.image_batches import read_batches
 from keras_fastvit.evaluation.metrics import top_k_accuracy
 from keras_fastvit.image_folders import ImageFolders, classes_of_folders, find_images
 from keras_fastvit.labels import check_labels
-from keras_fastvit.model_arguments import crop_pct, model_name
+from keras_fastvit.model_arguments import add_text_embeddings_argument, crop_pct, model_name
 
 from . import sidecar
 from .evaluation_report import Evaluation, plot, remarks, to_json, to_table
@@ -208,6 +208,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="a variant or a .keras file to compare with; default: what the sidecar names",
     )
     parser.add_argument("--weights", metavar="W", help="of that variant, as in export")
+    add_text_embeddings_argument(parser)
     parser.add_argument(
         "--crop-pct",
         type=crop_pct,
@@ -221,11 +222,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--plot", type=Path, metavar="PATH.png", help="where to draw what is taken for what"
     )
     args = parser.parse_args(argv)
-    if args.weights is not None and args.model is None:
-        parser.error("--weights are a model's: expected --model as well")
+    if args.model is None and (args.weights is not None or args.text_embeddings is not None):
+        parser.error("--weights and --text-embeddings are a model's: expected --model as well")
     if args.json in map(sidecar.beside, args.files):
         parser.error(f"--json would overwrite a sidecar. Received: {args.json}")
-    reference = None if args.model is None else Reference(args.model, args.weights)
+    reference = (
+        None if args.model is None else Reference(args.model, args.weights, args.text_embeddings)
+    )
     console = Console(markup=False, highlight=False)
     try:
         evaluations = evaluate(

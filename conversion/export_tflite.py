@@ -3,12 +3,17 @@
     keras-fastvit export --model fastvit_sa12 --weights imagenet --output sa12.tflite
     keras-fastvit export --model mine.keras --labels names.txt --quantize int8 \
         --calibration photographs --output mine.tflite
+    keras-fastvit export --model fastvit_mci0 --weights mobileclip2 --text-embeddings labels.npz \
+        --output labels.tflite
 
 writes the file, beside it the sidecar `mine.json` with all that an app must know, and the report
 `mine_report.md`, of int8 with each layer's error (`mine_layers.csv`, `mine_layers.png`). Prints the
 file's size, input, output and operators, and how far its outputs are from Keras'. The same as
 `python -m conversion.export_tflite`, with any Keras backend; TensorFlow, which converts, and
 LiteRT, which runs the file, come with `pip install "keras-fastvit[convert]"`.
+
+The third classifies by the texts of `labels.npz` (`keras_fastvit.text_embeddings` says how such a
+file is made), which become the file's last layer and its labels.
 
 The file takes normalised images (`preprocess_input`), one at a time, and gives logits: a softmax
 at the model's end is left to whoever shows probabilities, and the sidecar says so.

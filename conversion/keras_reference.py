@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -29,10 +30,12 @@ class Reference:
     Attributes:
         model: A variant's name or the path of a `.keras` file.
         weights: All that `weights=` takes; None for a `.keras` file.
+        text_embeddings: File of those that make an image tower a classifier; None if it is one.
     """
 
     model: str
     weights: str | None
+    text_embeddings: Path | None = None
 
 
 def named_reference(description: Description | None) -> Reference:
@@ -72,16 +75,18 @@ def load_reference(reference: Reference, size: tuple[int, int], classes: int) ->
 
     Raises:
         ImportError: If the weights are a pickle (`.pth`, `.pt`) and PyTorch is not installed.
-        OSError: If the weights cannot be read or fetched.
-        ValueError: If the weights are not the model's, or size or classes do not fit it.
+        OSError: If the weights or text embeddings cannot be read or fetched.
+        ValueError: If weights or text embeddings are not the model's, or size or classes do not
+            fit it.
     """
-    own_classes = reference.model.endswith(SUFFIX)
+    own_classes = reference.model.endswith(SUFFIX) or reference.text_embeddings is not None
     model = load_model(
         argparse.Namespace(
             model=reference.model,
             weights=reference.weights,
             classes=None if own_classes else classes,
             image_size=size,
+            text_embeddings=reference.text_embeddings,
         )
     )
     model, _ = to_logits(fuse(model))

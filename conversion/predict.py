@@ -2,8 +2,11 @@
 
     keras-fastvit predict cat.jpg --model fastvit_sa12 --weights imagenet
     keras-fastvit predict cat.jpg --tflite sa12.tflite
+    keras-fastvit predict cat.jpg --model fastvit_mci0 --weights mobileclip2 \
+        --text-embeddings labels.npz
 
-prints for each image its best classes with their scores. The same as
+prints for each image its best classes with their scores; the third, those of any list of texts,
+without training (`keras_fastvit.text_embeddings` says how such a file is made). The same as
 `python -m conversion.predict`. How to prepare an image for a `.tflite` file, how to read its output
 and the names of its classes are in the sidecar beside it or, without one, in the file itself; of a
 file that tells nothing they are those of `--model` and `--weights`.
@@ -84,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.model is None and args.tflite is None:
         parser.error("expected --model, --tflite, or both")
-    if args.tflite is not None and (args.classes or args.image_size):
+    if args.tflite is not None and (args.classes or args.image_size or args.text_embeddings):
         parser.error("--tflite knows its own classes and image size")
     if args.tflite is None and args.weights is None and not args.model.endswith(SUFFIX):
         parser.error("expected --weights: what --model is to classify with")

@@ -24,6 +24,8 @@ from keras_fastvit.preprocessing import (
     load_image,
     preprocess_input,
 )
+from keras_fastvit.text_embeddings import TextEmbeddings, read_text_embeddings
+from keras_fastvit.zero_shot_classifier import zero_shot
 
 __all__ = [
     "FastViT",
@@ -39,9 +41,12 @@ __all__ = [
     "FastViTSA36",
     "FastViTT8",
     "FastViTT12",
+    "TextEmbeddings",
     "class_names",
     "decode_predictions",
     "fuse",
     "load_image",
     "preprocess_input",
+    "read_text_embeddings",
+    "zero_shot",
 ]

@@ -12,7 +12,9 @@ from keras_fastvit.applications import CONSTRUCTORS
 from keras_fastvit.model_files import SUFFIX, read_model_file
 from keras_fastvit.preprocessing import NORMALIZATIONS, class_names
 from keras_fastvit.pretrained import SUFFIXES, NamedWeights, find_weights, weights_names
+from keras_fastvit.text_embeddings import read_text_embeddings
 from keras_fastvit.variants import VARIANTS, get_variant
+from keras_fastvit.zero_shot_classifier import zero_shot
 
 DEFAULT_CROP_PCT = 0.9
 """That of most variants."""
@@ -26,7 +28,7 @@ class ModelFacts:
     """What one must know to use a model.
 
     Attributes:
-        weights: Name of the weights, or of the file; None if random.
+        weights: Name of the weights, or of the file, and of the text embeddings'; None if random.
         crop_pct: Share of the resized image's short side that the evaluation crop keeps.
         labels: Names of the classes; None if not known.
         normalization: How images are normalised, a key of `preprocessing.NORMALIZATIONS`; None if
@@ -40,7 +42,7 @@ class ModelFacts:
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Adds `--model`, `--weights`, `--classes`, `--image-size` and how images are prepared.
+    """Adds the model, its weights, sides and classes, and how images are prepared for it.
 
     Args:
         parser: Of the command.
@@ -64,6 +66,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
         metavar="N",
         help="classes of a file's classifier, or channels of its embedding; default: the variant's",
     )
+    add_text_embeddings_argument(parser)
     parser.add_argument(
         "--image-size",
         type=image_size,
@@ -82,6 +85,17 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
         choices=NORMALIZATIONS,
         help="mean and standard deviation that images are normalised with; default: those of the "
         f"variant that the model is or has the name of, else {DEFAULT_NORMALIZATION}",
+    )
+
+
+def add_text_embeddings_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds `--text-embeddings`, which makes an image tower a classifier."""
+    parser.add_argument(
+        "--text-embeddings",
+        type=Path,
+        metavar="T.npz",
+        help="make an image tower a classifier by the texts in this file, which has the arrays "
+        "names and embeddings (see keras_fastvit.text_embeddings)",
     )
 
 
@@ -131,13 +145,22 @@ def crop_pct(text: str) -> float:
 def load_model(args: argparse.Namespace) -> keras.Model:
     """Returns the model that the arguments name; a variant in float32.
 
-    It gives probabilities, or an embedding if it is an image tower.
+    It gives probabilities, or an embedding if it is an image tower without text embeddings.
 
     Raises:
-        ValueError: If an argument is out of range, or the weights do not fit the others.
-        OSError: If the weights cannot be read or fetched.
-        ImportError: If they are a pickle (`.pth`, `.pt`) and PyTorch is not installed.
+        ValueError: If an argument is out of range, or weights or text embeddings do not fit the
+            others.
+        OSError: If the weights or the text embeddings cannot be read or fetched.
+        ImportError: If the weights are a pickle (`.pth`, `.pt`) and PyTorch is not installed.
     """
+    if args.text_embeddings is None:
+        return _load_as_it_is(args)
+    # First, as a fault in it is quicker to find than a model is to load.
+    text = read_text_embeddings(args.text_embeddings)
+    return zero_shot(_load_as_it_is(args), text)
+
+
+def _load_as_it_is(args: argparse.Namespace) -> keras.Model:
     if args.model.endswith(SUFFIX):
         if args.weights is not None or args.classes is not None:
             raise ValueError(
@@ -177,7 +200,7 @@ def model_facts(args: argparse.Namespace) -> ModelFacts:
     """Returns what is known of the model that the arguments name, without loading it.
 
     Raises:
-        ValueError: If there are no such weights.
+        ValueError: If there are no such weights, or the text embeddings are unusable.
         FileNotFoundError: If there is no such file.
     """
     if args.model.endswith(SUFFIX):
@@ -192,4 +215,8 @@ def model_facts(args: argparse.Namespace) -> ModelFacts:
             name = None if found is None else found.name
             facts = ModelFacts(name, row.crop_pct, None, row.normalization)
     given: dict[str, Any] = {"crop_pct": args.crop_pct, "normalization": args.normalization}
+    if args.text_embeddings is not None:
+        given["labels"] = read_text_embeddings(args.text_embeddings).names
+        # Nobody is to take the tower's weights alone for the classifier's.
+        given["weights"] = ", ".join(filter(None, [facts.weights, args.text_embeddings.name]))
     return replace(facts, **{name: x for name, x in given.items() if x is not None})
