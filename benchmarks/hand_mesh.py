@@ -48,6 +48,7 @@ EPOCHS = 6
 BATCH = 64
 PEAK_LEARNING_RATE = 2e-3
 
+PARTS = ("pose", "shape", "camera")
 LOSSES = {"pose": 1.0, "shape": 0.1, "camera": 1.0, "joints": 50.0, "image_joints": 2.0}
 """Factors of the mean absolute errors: in radians, deviations, the camera's units, metres and half
 image sides. They make the parts about equal at first, but for the shape, which is hard to see."""
@@ -107,8 +108,9 @@ class Batches(keras.utils.PyDataset):
     def __init__(self, hands: Hands) -> None:
         super().__init__()
         self.hands, self.epoch = hands, 0
+        parts = zip(PARTS, split_parameters(hands.parameters), strict=True)
         self.targets = {
-            **_parts(hands.parameters),
+            **{name: ops.convert_to_numpy(part) for name, part in parts},
             "joints": hands.joints,
             "image_joints": hands.image_joints,
         }
@@ -126,12 +128,6 @@ class Batches(keras.utils.PyDataset):
         return preprocess_input(self.hands.images[chosen], "channels_last"), targets
 
 
-def _parts(parameters: Any) -> dict[str, Any]:
-    pose, shape, camera = split_parameters(parameters)
-    to_array = ops.convert_to_numpy if isinstance(parameters, np.ndarray) else lambda x: x
-    return {"pose": to_array(pose), "shape": to_array(shape), "camera": to_array(camera)}
-
-
 def train(mano: Mano, hands: Hands, epochs: int, run: Path) -> keras.Model:
     """Trains a head and its backbone; goes on where an earlier call stopped."""
     keras.utils.set_random_seed(0)
@@ -142,7 +138,7 @@ def train(mano: Mano, hands: Hands, epochs: int, run: Path) -> keras.Model:
         data_format="channels_last",
     )
     head = HandMesh(backbone)
-    parts = _parts(head.output)
+    parts = dict(zip(PARTS, split_parameters(head.output), strict=True))
     _, joints = mano(parts["pose"], parts["shape"])
     learner = keras.Model(
         head.input,
@@ -181,7 +177,9 @@ def measure(mano: Mano, parameters: Array, true: Hands) -> Errors:
     )
 
 
-def predictions(head: keras.Model, images: Array, calibration: Array, run: Path) -> dict[str, Array]:
+def predictions(
+    head: keras.Model, images: Array, calibration: Array, run: Path
+) -> dict[str, Array]:
     """The parameters that each form of the model gives for normalised images."""
     found = {
         "Keras, training form": head.predict(images, batch_size=100, verbose=0),
@@ -233,9 +231,7 @@ def _run(model: HandModel, args: argparse.Namespace) -> str:
     calibration = pictured(mano, model.f, parameters[:CALIBRATION], seed=1).images
     constant = np.repeat(parameters.mean(axis=0, keepdims=True), TEST, axis=0)
     found = predictions(head, images, preprocess_input(calibration, "channels_last"), args.run)
-    errors = {
-        name: measure(mano, x, test) for name, x in {"mean hand": constant, **found}.items()
-    }
+    errors = {name: measure(mano, x, test) for name, x in {"mean hand": constant, **found}.items()}
     facts = {"training_images": args.images, "epochs": args.epochs, "test_images": TEST}
     text = to_markdown(errors, facts)
     for name, content in (("json", to_json(errors, facts)), ("md", text)):

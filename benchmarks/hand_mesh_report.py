@@ -57,9 +57,9 @@ def to_markdown(errors: Mapping[str, Errors], facts: Mapping[str, int]) -> str:
         f"{facts['epochs']} epochs on {facts['training_images']:,} pictures, and measured on "
         f"{facts['test_images']:,} others. int8 is calibrated on training pictures.",
         "",
-        "Hand and pictures are synthetic: turned by up to 60° about any axis, fingers bent at random"
-        " within a hand's limits. These are no numbers on FreiHAND, where the paper reports PA-MPJPE"
-        " on photographs of real hands.",
+        "Hand and pictures are synthetic: turned by up to 60° about any axis, fingers bent at "
+        "random within a hand's limits. These are no numbers on FreiHAND, where the paper reports "
+        "PA-MPJPE on photographs of real hands.",
         "",
         "| | MPJPE, mm | PA-MPJPE, mm | MPVPE, mm | PA-MPVPE, mm | joints in the image, pixels |",
         "|---|---:|---:|---:|---:|---:|",
@@ -69,8 +69,8 @@ def to_markdown(errors: Mapping[str, Errors], facts: Mapping[str, int]) -> str:
         lines.append(f"| {name} | {' | '.join(f'{cell:.2f}' for cell in cells)} |")
     lines += [
         "",
-        "MPJPE, MPVPE: joints and vertices relative to the wrist; PA-: after Procrustes alignment."
-        " The mean hand has the training set's mean parameters, whatever the picture shows.",
+        "MPJPE, MPVPE: joints and vertices relative to the wrist; PA-: after Procrustes alignment. "
+        "The mean hand has the training set's mean parameters, whatever the picture shows.",
         "",
         "![Test pictures, true and predicted joints, predicted meshes](hand_mesh.png)",
     ]
@@ -121,7 +121,7 @@ def plot(
 
 def _mesh(vertices: Array, faces: Array) -> Array:
     """A mesh in the middle of a light ground, lit from the camera."""
-    shade = 0.35 + 0.6 * np.clip(-vertex_normals(vertices[None], faces)[0, :, 2:], 0, 1)
+    shade = 0.35 + 0.6 * np.clip(-vertex_normals(vertices, faces)[:, 2:], 0, 1)
     canvas = np.ones((MESH_SIDE, MESH_SIDE, 3))
     middle = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
     points = (vertices - middle) * MESH_SIDE / HAND_SIDE + (MESH_SIDE / 2, MESH_SIDE / 2, 0)

@@ -1,4 +1,4 @@
-"""Draws shaded triangle meshes with a z-buffer. Pure NumPy; a thousand triangles in milliseconds."""
+"""Draws shaded triangle meshes with a z-buffer, in NumPy: 1,000 triangles in milliseconds."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +12,18 @@ OVERSAMPLING = 2
 
 
 def vertex_normals(vertices: Array, faces: Faces) -> Array:
-    """Unit normals `(meshes, vertices, 3)`, the mean of the triangles' around, by their areas.
+    """Unit normals `(vertices, 3)`, the mean of the triangles' around, by their areas.
 
     Args:
-        vertices: `(meshes, vertices, 3)`.
+        vertices: `(vertices, 3)`.
         faces: `(faces, 3)`, corners in the order in which the cross product of the first two edges
             points outwards.
     """
-    corners = vertices[:, faces]
-    areas = np.cross(corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0])
+    a, b, c = np.moveaxis(vertices[faces], 1, 0)
+    areas = np.cross(b - a, c - a)
     normals = np.zeros_like(vertices)
     for corner in range(3):
-        np.add.at(normals, (slice(None), faces[:, corner]), areas)
+        np.add.at(normals, faces[:, corner], areas)
     length = np.linalg.norm(normals, axis=-1, keepdims=True)
     return normals / np.maximum(length, 1e-12)
 
@@ -99,7 +99,7 @@ def render(
         `(side, side, 3)` in 0..255.
     """
     fine = side * OVERSAMPLING
-    normals = vertex_normals(vertices[None], faces)[0]
+    normals = vertex_normals(vertices, faces)
     light = rng.normal(size=3) * (1, 1, 0.5) + (0, 0, -1.5)  # From the camera's side.
     light /= np.linalg.norm(light)
     ambient = rng.uniform(0.25, 0.6)

@@ -6,13 +6,13 @@ fingers point up (−y) and the palm towards the camera (−z), as in an image w
 whose y points down; the thumb is on the right. The wrist is near the origin. Lengths in metres.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keras_fastvit.tasks.hand_mesh import SCALE_UNIT
-from keras_fastvit.tasks.mano import POSE
 from keras_fastvit.tasks.mano_file import ARTICULATION, JOINTS, SHAPES, HandModel, hand_model
 
 from .rendering import vertex_normals
@@ -153,11 +153,11 @@ def _frames() -> list[tuple[Array, Array]]:
 def _distances(bones: Array) -> Array:
     """How far along a finger its rings are from its knuckle; before it, they are in the palm."""
     ends = np.concatenate([[0.0], np.cumsum(bones)])
-    phalanges = [np.linspace(a, b, STEPS, endpoint=False) for a, b in zip(ends, ends[1:])]
+    phalanges = [np.linspace(a, b, STEPS, endpoint=False) for a, b in pairwise(ends)]
     return np.concatenate([[-0.012, -0.006], *phalanges])
 
 
-def _vertices(shape: Array) -> tuple[Array, list[Array]]:
+def _vertices(shape: Array) -> tuple[Array, list[NDArray[np.int64]]]:
     """The hand at rest `(vertices, 3)`, and the vertices of the ring around each joint."""
     size, width, length, thickness, palm, *lengths = 1 + STEP * shape
     circle = _circle(PALM_SIDES)
@@ -250,12 +250,9 @@ def _skinning_weights() -> Array:
 
 def _pose_directions(template: Array, joints: Array, faces: NDArray[np.int64]) -> Array:
     """Skin that bulges where a joint bends: along its normal, at random, nearby only."""
-    normals = vertex_normals(template[None], faces)[0]
+    normals = vertex_normals(template, faces)
     squared = np.sum((template[:, None] - joints[None, 1:]) ** 2, axis=-1)
     near = BULGE * np.exp(-squared / 0.012**2)
     factors = np.random.default_rng(0).normal(size=(JOINTS - 1, 9))
     amounts = (near[..., None] * factors).reshape(len(template), 1, 9 * (JOINTS - 1))
     return normals[..., None] * amounts
-
-
-assert POSE == 3 + ARTICULATION

@@ -118,9 +118,7 @@ class Mano(keras.Layer):
         return cls.from_model(read_mano(path), fingertips, **kwargs)
 
     @classmethod
-    def from_model(
-        cls, model: HandModel, fingertips: Sequence[int] = (), **kwargs: Any
-    ) -> "Mano":
+    def from_model(cls, model: HandModel, fingertips: Sequence[int] = (), **kwargs: Any) -> "Mano":
         """Makes the layer of arrays that have been read."""
         layer = cls(len(model.v_template), model.parents, fingertips, **kwargs)
         for variable in layer.weights:

@@ -178,9 +178,7 @@ def _check_tree(table: Array) -> None:
         raise _refusal("kintree_table", expected, str(table[1].tolist()))
 
 
-def _fits(
-    shape: tuple[int, ...], expected: tuple[int | str, ...], sizes: dict[str, int]
-) -> bool:
+def _fits(shape: tuple[int, ...], expected: tuple[int | str, ...], sizes: dict[str, int]) -> bool:
     """Compares shapes; a size that has a name only is noted when it is first seen."""
     if len(shape) != len(expected):
         return False
@@ -193,7 +191,9 @@ def _fits(
 
 
 def _text(expected: tuple[int | str, ...], sizes: dict[str, int]) -> str:
-    sides = [str(sizes.get(side, side)) if isinstance(side, str) else str(side) for side in expected]
+    sides = [
+        str(sizes.get(side, side)) if isinstance(side, str) else str(side) for side in expected
+    ]
     return f"({', '.join(sides)}{',' if len(sides) == 1 else ''})"
 
 
