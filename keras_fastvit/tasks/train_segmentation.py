@@ -33,9 +33,10 @@ from rich.console import Console
 from rich.progress import track
 
 from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.model_arguments import normalization_of
 from keras_fastvit.model_files import read_model_file
 from keras_fastvit.training.run_folder import RunFolder
-from keras_fastvit.variants import VARIANTS, get_variant
+from keras_fastvit.variants import get_variant
 
 from . import ade20k
 from .ade20k import CLASSES, IGNORED, Scenes, TrainingScenes, find_scenes
@@ -51,8 +52,6 @@ LEARNING_RATE = 2e-4
 """At the first step, for a batch of `BATCH`."""
 WEIGHT_DECAY = 1e-4
 POWER = 0.9
-
-_NAME = "_semantic_fpn"
 
 
 def train(args: argparse.Namespace, scenes: Scenes, console: Console) -> keras.Model:
@@ -77,7 +76,7 @@ def train(args: argparse.Namespace, scenes: Scenes, console: Console) -> keras.M
     folder = RunFolder(args.output, facts)
     console.print(f"{len(scenes)} scenes to train on, {epochs} epochs of {steps} steps")
     keras.utils.set_random_seed(args.seed)
-    model = SemanticFPN(backbone(args.model, args.weights, None), CLASSES, name=args.model + _NAME)
+    model = SemanticFPN(backbone(args.model, args.weights, None), CLASSES, name=args.model)
     decay = keras.optimizers.schedules.PolynomialDecay(
         rate, epochs * steps, end_learning_rate=0.0, power=POWER
     )
@@ -113,11 +112,6 @@ def read(path: Path) -> keras.Model:
     return model
 
 
-def _normalization(model: keras.Model) -> str:
-    row = VARIANTS.get(model.name.removesuffix(_NAME))
-    return "imagenet" if row is None else row.normalization
-
-
 def _work(args: argparse.Namespace, console: Console) -> None:
     validation = find_scenes(args.data, ade20k.SPLITS[1])
     if args.evaluate is None:
@@ -131,7 +125,7 @@ def _work(args: argparse.Namespace, console: Console) -> None:
         transient=True,
         disable=not console.is_terminal,
     )
-    found = mean_iou(model, validation, places, args.image_size, _normalization(model))
+    found = mean_iou(model, validation, places, args.image_size, normalization_of(model))
     console.print(f"mIoU {found:.2%} on {len(validation)} validation scenes")
 
 
