@@ -17,6 +17,7 @@ the layer and the export work, and nothing about photographs.
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -192,14 +193,14 @@ def predictions(
     return found
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     parser = argparse.ArgumentParser(description="Trains and measures the hand-mesh head.")
     parser.add_argument("--images", type=int, default=TRAINING, metavar="N", help=f"({TRAINING})")
     parser.add_argument("--epochs", type=int, default=EPOCHS, metavar="N", help=f"({EPOCHS})")
     parser.add_argument("--run", type=Path, default=Path("build/hand_mesh"), metavar="DIR")
     parser.add_argument("--output", type=Path, default=Path("benchmarks"), metavar="DIR")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     try:
         if args.images < max(BATCH, CALIBRATION) or args.epochs < 1:
             raise ValueError(
