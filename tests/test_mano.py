@@ -194,6 +194,13 @@ def test_arguments_that_are_not_a_hands(arguments, name):
         Mano(**{"vertices": VERTICES, "parents": [-1, *PARENTS[1:]], **arguments})
 
 
+@pytest.mark.parametrize(("pose", "shape"), [((2, 45), (2, 10)), ((48,), (10,)), ((2, 48), (2, 9))])
+def test_parameters_that_are_not_a_hands(pose, shape):
+    layer = Mano.from_model(hand_model(arrays()))
+    with pytest.raises(ValueError, match=r"pose of shape \(batch, 48\).*Received: \("):
+        layer(np.zeros(pose, "float32"), np.zeros(shape, "float32"))
+
+
 def write(path, content):
     np.savez(path, **content)
     return path
@@ -235,8 +242,8 @@ def test_a_misshapen_array_is_named_with_both_shapes(name, tmp_path):
 @pytest.mark.parametrize("name", FLOATS)
 def test_nan_is_named(name, tmp_path):
     content = arrays()
-    content[name].flat[7] = np.nan
-    with pytest.raises(ValueError, match=rf"'{name}'.*finite numbers. Received: 1 NaN"):
+    content[name].flat[7:9] = np.nan, 1e300
+    with pytest.raises(ValueError, match=rf"'{name}'.*finite float32 numbers. Received: 2 NaN"):
         read_mano(write(tmp_path / "hand.npz", content))
 
 
