@@ -1,15 +1,20 @@
 """The synthetic hand is a hand, and its pictures show it."""
 
+import json
 import re
 from collections import Counter
+from dataclasses import asdict
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from keras import ops
+from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from benchmarks.hand_mesh import main
+from benchmarks.hand_mesh import main, measure, pictured
+from benchmarks.hand_mesh import meshes as meshes_of
+from benchmarks.hand_mesh_report import plot, to_json, to_markdown
 from benchmarks.rendering import rasterize, render, vertex_normals
 from benchmarks.synthetic_hand import (
     FINGERS,
@@ -167,6 +172,30 @@ def test_pictures_differ_where_the_hand_is(model):
     assert not differ[~box].any()
     again = render(vertices[0], flat[0], model.f, 64, np.random.default_rng(5))
     np.testing.assert_array_equal(again, pictures[0])
+
+
+def test_the_benchmark_measures_and_shows_errors(model, tmp_path):
+    parameters = random_parameters(3, model.hands_mean, np.random.default_rng(2))
+    mano = Mano.from_model(model)
+    hands = pictured(mano, model.f, parameters, seed=0)
+    assert asdict(measure(mano, parameters, hands)) == pytest.approx(
+        {"mpjpe": 0, "pa_mpjpe": 0, "mpvpe": 0, "pa_mpvpe": 0, "pixels": 0}, abs=1e-3
+    )
+    # Turned by 0.1 radians and moved by a tenth of half the image: nothing is left once aligned.
+    other = parameters.copy()
+    other[:, :3] *= 1 + 0.1 / np.linalg.norm(other[:, :3], axis=1, keepdims=True)
+    other[:, 60] += 0.1
+    errors = measure(mano, other, hands)
+    assert errors.pa_mpjpe < 0.01 < 2 < errors.mpjpe < 15
+    assert errors.pa_mpvpe < 0.01 < 2 < errors.mpvpe < 15
+    assert 2 < errors.pixels < 8
+    facts = {"training_images": 8000, "epochs": 4, "test_images": 3}
+    assert f"| int8 | {errors.mpjpe:.2f} | 0.00 |" in to_markdown({"int8": errors}, facts)
+    assert json.loads(to_json({"int8": errors}, facts))["errors"]["int8"] == asdict(errors)
+    vertices, _, _, joints = meshes_of(mano, other)
+    plot(hands.images, hands.image_joints, joints, vertices, model, tmp_path / "hands.png")
+    with Image.open(tmp_path / "hands.png") as picture:
+        assert picture.width > 400
 
 
 def test_the_benchmark_refuses_in_one_line(tmp_path, capsys):
