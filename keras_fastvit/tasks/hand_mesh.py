@@ -35,7 +35,8 @@ class HandMesh(keras.Model):
         in_the_image = project(joints, camera)
 
     Args:
-        backbone: A FastViT, or another model with `pyramid_outputs`, such as its inference form.
+        backbone: A FastViT, or another model with `pyramid_outputs`, such as its inference form;
+            its maps are laid out as its `data_format` says, or Keras' where it has none.
         level: Of the pyramid, which is pooled.
         units: Width of the hidden layer.
         name: Of the model.

@@ -126,12 +126,18 @@ class Mano(keras.Layer):
         return layer
 
     def call(self, pose: Any, shape: Any) -> tuple[Any, Any]:
+        if pose.shape[1:] != (POSE,) or shape.shape[1:] != (SHAPES,):
+            raise ValueError(
+                f"Expected a pose of shape (batch, {POSE}) and a shape of shape (batch, {SHAPES}). "
+                f"Received: {tuple(pose.shape)} and {tuple(shape.shape)}"
+            )
         pose = ops.concatenate([pose[:, :3], pose[:, 3:] + self.hands_mean], axis=-1)
         rotations = axis_angle_to_matrix(ops.reshape(pose, (-1, JOINTS, 3)))
 
         shaped = self.v_template + ops.einsum("bs,vcs->bvc", shape, self.shapedirs)
         joints = ops.einsum("jv,bvc->bjc", self.J_regressor, shaped)
-        bent = ops.reshape(rotations[:, 1:] - np.eye(3, dtype="float32"), (-1, 9 * (JOINTS - 1)))
+        bent = rotations[:, 1:] - ops.eye(3, dtype=rotations.dtype)
+        bent = ops.reshape(bent, (-1, 9 * (JOINTS - 1)))
         posed = shaped + ops.einsum("bp,vcp->bvc", bent, self.posedirs)
 
         turned, moved = self._along_the_tree(rotations, joints)
@@ -190,4 +196,4 @@ def axis_angle_to_matrix(vectors: Any) -> Any:
     zero = ops.zeros_like(x)
     rows = [(zero, -z, y), (z, zero, -x), (-y, x, zero)]
     cross = ops.stack([ops.stack(row, axis=-1) for row in rows], axis=-2)
-    return np.eye(3, dtype="float32") + sine * cross + versine * ops.matmul(cross, cross)
+    return ops.eye(3, dtype=cross.dtype) + sine * cross + versine * ops.matmul(cross, cross)

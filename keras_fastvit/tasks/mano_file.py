@@ -147,13 +147,15 @@ def hand_model(arrays: Mapping[str, Any]) -> HandModel:
             raise _refusal(name, f"an array of shape {_text(expected, sizes)}", str(array.shape))
         if array.dtype.kind not in "fiu":
             raise _refusal(name, "real numbers", f"dtype {array.dtype}")
-        if not np.isfinite(array).all():
-            count = np.count_nonzero(~np.isfinite(array))
-            raise _refusal(name, "finite numbers", f"{count} NaN or infinite values")
+        with np.errstate(over="ignore"):
+            single = array.astype("float32")
+        if not np.isfinite(single).all():
+            count = np.count_nonzero(~np.isfinite(single))
+            raise _refusal(name, "finite float32 numbers", f"{count} NaN or infinite values")
         integers = name in ("kintree_table", "f")
         if integers and (array != np.round(array)).any():
             raise _refusal(name, "whole numbers", f"dtype {array.dtype} with fractions")
-        found[name] = array.astype("int64" if integers else "float32")
+        found[name] = array.astype("int64") if integers else single
     _check_tree(found["kintree_table"])
     found["kintree_table"][0, 0] = -1
     low, high = int(found["f"].min()), int(found["f"].max())
