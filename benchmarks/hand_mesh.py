@@ -34,7 +34,8 @@ from keras_fastvit import FastViTT8, fuse, preprocess_input
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.evaluation.point_errors import mean_point_error, procrustes_error
 from keras_fastvit.model_files import read_model_file
-from keras_fastvit.tasks import HandMesh, HandModel, Mano, project, split_parameters
+from keras_fastvit.tasks import HandMesh, HandModel, Mano, split_parameters
+from keras_fastvit.tasks.hand_fitting import LOSSES, PARTS, learner, meshes
 from keras_fastvit.training.fashion_mnist import adamw
 
 from .hand_mesh_report import Errors, plot, to_json, to_markdown
@@ -48,11 +49,6 @@ TRAINING, TEST, CALIBRATION = 8_000, 1_000, 200
 EPOCHS = 4
 BATCH = 64
 PEAK_LEARNING_RATE = 2e-3
-
-PARTS = ("pose", "shape", "camera")
-LOSSES = {"pose": 1.0, "shape": 0.1, "camera": 1.0, "joints": 50.0, "image_joints": 2.0}
-"""Factors of the mean absolute errors: in radians, deviations, the camera's units, metres and half
-image sides. They make the parts about equal at first, but for the shape, which is hard to see."""
 
 
 @dataclass(frozen=True)
@@ -86,21 +82,6 @@ def pictured(mano: Mano, faces: Array, parameters: Array, seed: int) -> Hands:
     ]
     root = joints[:, :1]
     return Hands(np.stack(images), parameters, vertices - root, joints - root, image_joints)
-
-
-def meshes(mano: Mano, parameters: Array) -> tuple[Array, Array, Array, Array]:
-    """Vertices and joints of hands, then both as they are in the image."""
-    found = []
-    for start in range(0, len(parameters), 500):
-        part = ops.convert_to_tensor(parameters[start : start + 500])
-        pose, shape, camera = split_parameters(part)
-        points = mano(pose, shape)
-        found.append([*points, *(project(x, camera) for x in points)])
-    vertices, joints, image_vertices, image_joints = (
-        np.concatenate([ops.convert_to_numpy(part) for part in parts])
-        for parts in zip(*found, strict=True)
-    )
-    return vertices, joints, image_vertices, image_joints
 
 
 class Batches(keras.utils.PyDataset):
@@ -139,18 +120,9 @@ def train(mano: Mano, hands: Hands, epochs: int, run: Path) -> keras.Model:
         data_format="channels_last",
     )
     head = HandMesh(backbone)
-    parts = dict(zip(PARTS, split_parameters(head.output), strict=True))
-    _, joints = mano(parts["pose"], parts["shape"])
-    learner = keras.Model(
-        head.input,
-        {
-            **parts,
-            "joints": joints - joints[:, :1],
-            "image_joints": project(joints, parts["camera"]),
-        },
-    )
     data = Batches(hands)
-    learner.compile(
+    learning = learner(head, mano)
+    learning.compile(
         adamw(epochs * len(data), PEAK_LEARNING_RATE),
         dict.fromkeys(LOSSES, "mae"),
         loss_weights=LOSSES,
@@ -159,7 +131,7 @@ def train(mano: Mano, hands: Hands, epochs: int, run: Path) -> keras.Model:
     )
     backup = keras.callbacks.BackupAndRestore(run / "backup", delete_checkpoint=False)
     log = keras.callbacks.CSVLogger(str(run / "history.csv"), append=True)
-    learner.fit(data, epochs=epochs, callbacks=[backup, log], verbose=2)
+    learning.fit(data, epochs=epochs, callbacks=[backup, log], verbose=2)
     return head
 
 
