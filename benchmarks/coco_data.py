@@ -48,8 +48,13 @@ class Pictures:
     def with_boxes(self) -> "Pictures":
         """Returns those in which something is, as one trains on."""
         kept = [i for i, labels in enumerate(self.labels) if len(labels)]
-        parts = (self.numbers, self.paths, self.boxes, self.labels)
-        return Pictures(self.categories, *(tuple(part[i] for i in kept) for part in parts))
+        return Pictures(
+            self.categories,
+            tuple(self.numbers[i] for i in kept),
+            tuple(self.paths[i] for i in kept),
+            tuple(self.boxes[i] for i in kept),
+            tuple(self.labels[i] for i in kept),
+        )
 
 
 def find_pictures(root: str | os.PathLike[str], split: str) -> Pictures:

@@ -145,7 +145,9 @@ def fit(
         steps = Steps(bar, epochs, saved.epoch, batches)
         ends = _EpochEnds(folder, batches, saved.history, console)
         try:
-            model.fit(
+            # Not `model.fit`: that of KerasHub's tasks knows no PyDataset.
+            keras.Model.fit(
+                model,
                 batches,
                 epochs=epochs,
                 initial_epoch=saved.epoch,

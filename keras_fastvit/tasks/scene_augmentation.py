@@ -118,7 +118,8 @@ def _other_colors(image: Image.Image, rng: np.random.Generator) -> NDArray[np.ui
         hsv = np.array(Image.fromarray(_bytes(pixels)).convert("HSV"))
         hsv[..., 1] = _bytes(hsv[..., 1] * np.float32(saturation))
         hsv[..., 0] = (hsv[..., 0].astype("int16") + round(256 * turn)) % 256
-        pixels = np.asarray(Image.fromarray(hsv, "HSV").convert("RGB"), "float32")
+        bands = [Image.fromarray(hsv[..., band]) for band in range(3)]
+        pixels = np.asarray(Image.merge("HSV", bands).convert("RGB"), "float32")
     return _bytes(pixels if contrast_first else pixels * contrast)
 
 
