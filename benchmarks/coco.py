@@ -90,7 +90,7 @@ def detector(encoder: keras.Model, side: int, classes: int, name: str) -> keras.
         ),
         name=name,
     )
-    # That classes are rare at first (arXiv 1708.02002, section 3.3), KerasHub 0.32 says to the boxes.
+    # KerasHub 0.32 gives the boxes the prior of rare classes (arXiv 1708.02002, section 4.1).
     for head, bias in ((model.box_head, 0.0), (model.classification_head, -math.log(99))):
         logits = head.prediction_layer
         logits.bias.assign(np.full(logits.bias.shape, bias))
