@@ -184,6 +184,8 @@ class _Knows(keras.layers.Layer):
         return keras.ops.concatenate([rest[..., :2], red, rest[..., 1:], blue], axis=-1)
 
 
+# Keras 3.15's confusion matrix, on JAX.
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64:UserWarning")
 def test_the_mean_iou_is_numpys(data: Path) -> None:
     scenes = find_scenes(data, "validation")
     image = keras.Input((None, None, 3))
