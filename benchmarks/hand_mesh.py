@@ -4,10 +4,10 @@
 
 that is `python -m benchmarks.hand_mesh` with KERAS_BACKEND=tensorflow. A FastViT-T8 that starts
 from the weights shipped with the package learns MANO's parameters from 8,000 pictures of 64×64
-pixels, in minutes; it is kept in the folder `--run`, from which an interrupted
-run goes on, and which must be deleted to train anew. On 1,000 other pictures joints and vertices
-are compared with the true ones: of Keras' model, and of the fused whole as float32 and int8
-`.tflite`. Writes `hand_mesh.json`, `hand_mesh.md`, which it prints, and `hand_mesh.png` to
+pixels, in about five minutes of one core. It is kept in the folder `--run`, from which an
+interrupted run goes on, and which must be deleted to train anew. On 1,000 other pictures joints and
+vertices are compared with the true ones: of Keras' model, and of the fused whole as float32 and
+int8 `.tflite`. Writes `hand_mesh.json`, `hand_mesh.md`, which it prints, and `hand_mesh.png` to
 `benchmarks`.
 
 The hand is synthetic, as are its pictures: see `synthetic_hand.py`. The errors say that the head,
