@@ -73,8 +73,8 @@ def to_markdown(errors: Mapping[str, Errors], facts: Mapping[str, float]) -> str
         "MPJPE, MPVPE: joints and vertices relative to the wrist; PA-: after Procrustes alignment. "
         "The mean hand has the training set's mean parameters, whatever the picture shows.",
         "",
-        f"int8's parameters have {facts['int8_sqnr_db']:.1f} dB of signal to noise; `export` keeps a "
-        f"file from {SMALLEST_SQNR_DB['int8']:g} dB on.",
+        f"int8's parameters have {facts['int8_sqnr_db']:.1f} dB of signal to noise; `export` keeps "
+        f"a file from {SMALLEST_SQNR_DB['int8']:g} dB on.",
         "",
         "![Test pictures, true and predicted joints, predicted meshes](hand_mesh.png)",
     ]
