@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from conversion.self_check import SMALLEST_SQNR_DB
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.tasks import HandModel
 
@@ -42,13 +43,13 @@ class Errors:
     pixels: float
 
 
-def to_json(errors: Mapping[str, Errors], facts: Mapping[str, int]) -> str:
+def to_json(errors: Mapping[str, Errors], facts: Mapping[str, float]) -> str:
     """The content of `hand_mesh.json`."""
     rows = {name: asdict(row) for name, row in errors.items()}
     return json.dumps({**facts, "errors": rows}, indent=1) + "\n"
 
 
-def to_markdown(errors: Mapping[str, Errors], facts: Mapping[str, int]) -> str:
+def to_markdown(errors: Mapping[str, Errors], facts: Mapping[str, float]) -> str:
     """The content of `hand_mesh.md`."""
     lines = [
         "# Hand meshes: the head on rendered synthetic hands",
@@ -71,6 +72,9 @@ def to_markdown(errors: Mapping[str, Errors], facts: Mapping[str, int]) -> str:
         "",
         "MPJPE, MPVPE: joints and vertices relative to the wrist; PA-: after Procrustes alignment. "
         "The mean hand has the training set's mean parameters, whatever the picture shows.",
+        "",
+        f"int8's parameters have {facts['int8_sqnr_db']:.1f} dB of signal to noise; `export` keeps "
+        f"a file from {SMALLEST_SQNR_DB['int8']:g} dB on.",
         "",
         "![Test pictures, true and predicted joints, predicted meshes](hand_mesh.png)",
     ]

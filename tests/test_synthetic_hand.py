@@ -189,7 +189,7 @@ def test_the_benchmark_measures_and_shows_errors(model, tmp_path):
     assert errors.pa_mpjpe < 0.01 < 2 < errors.mpjpe < 15
     assert errors.pa_mpvpe < 0.01 < 2 < errors.mpvpe < 15
     assert 2 < errors.pixels < 8
-    facts = {"training_images": 8000, "epochs": 4, "test_images": 3}
+    facts = {"training_images": 8000, "epochs": 4, "test_images": 3, "int8_sqnr_db": 20.0}
     assert f"| int8 | {errors.mpjpe:.2f} | 0.00 |" in to_markdown({"int8": errors}, facts)
     assert json.loads(to_json({"int8": errors}, facts))["errors"]["int8"] == asdict(errors)
     vertices, _, _, joints = meshes_of(mano, other)

@@ -44,7 +44,8 @@ class Mano(keras.Layer):
     any dtype policy: in 16 bits a hand is millimetres off.
 
     The arrays are weights that are not trained, so a saved model holds them: what the file's
-    licence says holds for the model too.
+    licence says holds for the model too. `Mano.from_file` makes a layer with a file's arrays; one
+    that is made without has zeros, for a model's weights to be loaded.
 
     Args:
         vertices: Number of vertices.
@@ -64,10 +65,6 @@ class Mano(keras.Layer):
 
     Raises:
         ValueError: If an argument is not as above.
-
-    Example:
-    >>> hand = Mano.from_file("mano_right.npz")  # doctest: +SKIP
-    >>> vertices, joints = hand(pose, shape)  # doctest: +SKIP
     """
 
     def __init__(
