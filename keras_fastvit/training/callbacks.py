@@ -15,6 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from .ahead import BatchesAhead
 from .pipeline import TrainingBatches, ValidationBatches
 from .report import write_history
 from .run_folder import Row, RunFolder
@@ -48,9 +49,7 @@ class Steps(keras.callbacks.Callback):
 
     async_safe = True  # for Keras: no step waits for it
 
-    def __init__(
-        self, progress: Progress, epochs: int, done: int, batches: TrainingBatches
-    ) -> None:
+    def __init__(self, progress: Progress, epochs: int, done: int, batches: BatchesAhead) -> None:
         super().__init__()
         self.progress, self.epochs, self.batch_size = progress, epochs, batches.batch_size
         steps = len(batches)
