@@ -12,6 +12,7 @@
 #   make bench-accuracy  what each precision costs in accuracy, on Fashion-MNIST
 #   make bench-training  training steps beside timm's, as ratios
 #   make bench-robustness  float32 and int8 under ImageNet-C's corruptions
+#   make bench-segmentation  Semantic FPN, trained on scenes of Fashion-MNIST; what int8 costs it
 #   make android     the camera demo: tools, lint, tests, a signed APK (android_demo/android.mk)
 #   make android-benchmark  its frame pipeline beside Pillow, as a ratio
 #   make parity      the same weights through timm and through this package
@@ -39,7 +40,7 @@ INSTALLED := build/runtimes
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: demo test lint bench bench-keras bench-litert bench-runtimes bench-accuracy \
-	bench-training bench-robustness parity \
+	bench-training bench-robustness bench-segmentation parity \
 	constraints clean $(BACKENDS:%=test-%) test-runtimes $(RUNTIMES:%=test-%)
 
 demo: $(VENV)/.demo
@@ -88,6 +89,9 @@ bench-training: $(VENV)/.reference
 
 bench-robustness: $(VENV)/.test
 	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m benchmarks.robustness
+
+bench-segmentation: $(VENV)/.test
+	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m benchmarks.segmentation
 
 parity: $(VENV)/.reference
 	$(RUN) -m conversion.port_weights --verify

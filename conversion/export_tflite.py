@@ -105,7 +105,8 @@ def export(
             of int8's noise (`quantization.CURES`).
         gelu: What int8 computes GELU with: `"sigmoid"`, `x · sigmoid(1.702 x)`, or `"operator"`,
             LiteRT's own. Default: the target's.
-        labels: Names of the classes, for the sidecar.
+        labels: Names of the classes of the image or of its pixels (the output's last axis), for
+            the sidecar.
         weights: Name of the weights, for the sidecar.
         crop_pct: Share of the resized image's short side that the crop keeps, for the sidecar and
             for the images of a folder.
@@ -140,7 +141,7 @@ def export(
     shape = input_shape(fused, image_size)
     logits, activation = to_logits(fused)
     if labels is not None:
-        check_labels(labels, logits.outputs[0].shape)
+        check_labels(labels, logits.outputs[0].shape, of_pixels=True)
     read = (
         None
         if calibration is None

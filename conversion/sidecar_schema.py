@@ -93,8 +93,8 @@ def _inconsistency(description: Description) -> str | None:
         if not all(isinstance(side, int) and side > 0 for side in tensor["shape"]):
             return f"a tensor of shape {tensor['shape']}"
     if labels is not None and (
-        len(output["shape"]) != 2
-        or len(labels) != output["shape"][1]
+        len(output["shape"]) not in (2, 4)
+        or len(labels) != output["shape"][-1]
         or not all(isinstance(label, str) for label in labels)
     ):
         return f"{len(labels)} labels for an output of shape {output['shape']}"

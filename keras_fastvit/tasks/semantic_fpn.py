@@ -66,7 +66,7 @@ def SemanticFPN(  # noqa: N802 - a model's constructor, like those of the backbo
     dtype: Any = None,
     name: str | None = None,
 ) -> keras.Model:
-    """Returns a model that gives a logit for each class and pixel, `(batch, height, width, classes)`.
+    """Returns a model whose logits are `(batch, height, width, classes)`, those of each pixel.
 
     The classes are the last axis for either layout of the images, as `keras.losses` and
     `keras.metrics` want them. Its layers up to the levels are the backbone's own, so that training
