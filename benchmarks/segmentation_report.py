@@ -43,12 +43,12 @@ class Found:
 
 
 def intersection_over_union(labels: Array, predictions: Array, classes: int) -> dict[str, Any]:
-    """Returns the `mean` over the classes and that of each in `by_class`, 0..1."""
+    """Returns the `mean` over the classes that occur and that of each in `by_class`, 0..1."""
     metric = keras.metrics.MeanIoU(classes)
     metric.update_state(labels, predictions)
     counts = keras.ops.convert_to_numpy(metric.total_cm)
     both = np.diag(counts)
-    by_class = both / (counts.sum(0) + counts.sum(1) - both)
+    by_class = both / np.maximum(counts.sum(0) + counts.sum(1) - both, 1)
     return {"mean": float(metric.result()), "by_class": by_class.tolist()}
 
 
