@@ -138,7 +138,7 @@ class Scenes:
         else:
             cells = int(rng.integers(3, 33))
             piece = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), "uint8"))
-        pixels = np.rot90(piece.resize((self.side, self.side)), int(rng.integers(4)))
+        pixels = np.rot90(np.asarray(piece.resize((self.side, self.side))), int(rng.integers(4)))
         return np.clip(pixels * rng.uniform(0.5, 1.3, 3), 0, 255).astype("uint8")
 
 
