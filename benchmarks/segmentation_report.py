@@ -209,7 +209,7 @@ def plot(found: Found, path: Path) -> None:
             axis.set(xticks=[], yticks=[])
         line[0].set_ylabel(title)
     figure.legend(
-        [Patch(color=colour) for colour in colours],
+        [Patch(facecolor=colour, edgecolor="#808080") for colour in colours],
         CLASSES,
         loc="outside lower center",
         ncols=6,
