@@ -13,6 +13,7 @@
 #   make bench-training  training steps beside timm's, as ratios
 #   make bench-robustness  float32 and int8 under ImageNet-C's corruptions
 #   make bench-hand-mesh  the hand-mesh head on synthetic hands: joint errors, float32 and int8
+#   make bench-segmentation  Semantic FPN, trained on scenes of Fashion-MNIST; what int8 costs it
 #   make android     the camera demo: tools, lint, tests, a signed APK (android_demo/android.mk)
 #   make android-benchmark  its frame pipeline beside Pillow, as a ratio
 #   make parity      the same weights through timm and through this package
@@ -40,7 +41,7 @@ INSTALLED := build/runtimes
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: demo test lint bench bench-keras bench-litert bench-runtimes bench-accuracy \
-	bench-training bench-robustness bench-hand-mesh parity \
+	bench-training bench-robustness bench-hand-mesh bench-segmentation parity \
 	constraints clean $(BACKENDS:%=test-%) test-runtimes $(RUNTIMES:%=test-%)
 
 demo: $(VENV)/.demo
@@ -92,6 +93,9 @@ bench-robustness: $(VENV)/.test
 
 bench-hand-mesh: $(VENV)/.test
 	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m benchmarks.hand_mesh
+
+bench-segmentation: $(VENV)/.test
+	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m benchmarks.segmentation
 
 parity: $(VENV)/.reference
 	$(RUN) -m conversion.port_weights --verify

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
@@ -40,10 +39,10 @@ from .segmentation_scenes import CLASSES, SIDE, Scenes, TrainingScenes
 
 Array = NDArray[Any]
 
-NECK_FILTERS, HEAD_FILTERS = 128, 64
-STEPS = 1200
+NECK_FILTERS, HEAD_FILTERS = 64, 64
+STEPS = 3000
 BATCH = 24
-PEAK_LEARNING_RATE = 1e-3
+PEAK_LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 0.05
 IMAGES = 500
 CALIBRATION_IMAGES = 200
@@ -71,9 +70,9 @@ def train(model: keras.Model, steps: int, progress: Progress) -> None:
     """
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0,
-        decay_steps=max(steps - steps // 10, 1),
+        decay_steps=max(steps - steps // 20, 1),
         warmup_target=PEAK_LEARNING_RATE,
-        warmup_steps=steps // 10,
+        warmup_steps=steps // 20,
         alpha=0.01,
     )
     model.compile(

@@ -20,14 +20,14 @@ from keras_fastvit.training.fashion_mnist import DATA, load_split
 Pixels = NDArray[np.uint8]
 Generator = np.random.Generator
 
-SIDE = 96
+SIDE = 64
 """Of a scene, in pixels."""
 
-ITEM_SIDES = (40, 64)
+ITEM_SIDES = (32, 52)
 """Of the square that an item's 28×28 pixels are resized to, the smallest and the largest."""
 
-MOST_ITEMS = 3
-MOST_HIDDEN = 0.4
+MOST_ITEMS = 2
+MOST_HIDDEN = 0.3
 """Of the area of an item that others may lie on."""
 
 CLASSES = ("background", *class_names("fashion_mnist"))
@@ -138,7 +138,7 @@ class Scenes:
         else:
             cells = int(rng.integers(3, 33))
             piece = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), "uint8"))
-        pixels = np.rot90(piece.resize((self.side, self.side)), int(rng.integers(4)))
+        pixels = np.rot90(np.asarray(piece.resize((self.side, self.side))), int(rng.integers(4)))
         return np.clip(pixels * rng.uniform(0.5, 1.3, 3), 0, 255).astype("uint8")
 
 

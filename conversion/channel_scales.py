@@ -35,6 +35,7 @@ _PASSING = (
     layers.GlobalAveragePooling2D,
     layers.AveragePooling2D,
     layers.MaxPooling2D,
+    layers.UpSampling2D,
 )
 """Layers whose output's channels have the factors of their inputs' channels."""
 
@@ -109,6 +110,12 @@ class _Channels:
         ):
             for x in inputs:
                 self._tie(self._of(x), self._of(output))
+        elif isinstance(operation, layers.Reshape):
+            short, long = sorted((self._of(inputs[0]), self._of(output)), key=len)
+            if long.size % short.size:
+                self._give_all(inputs, output)
+            else:  # the channels of one pixel, and of several in a row
+                self._tie(np.tile(short, long.size // short.size), long)
         elif is_gelu_gate(operation):
             self._give(inputs[0], GELU_SLOPE)
             self._give(output, 1.0)

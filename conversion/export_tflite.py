@@ -112,7 +112,8 @@ def export(
             of int8's noise (`quantization.CURES`).
         gelu: What int8 computes GELU with: `"sigmoid"`, `x · sigmoid(1.702 x)`, or `"operator"`,
             LiteRT's own. Default: the target's.
-        labels: Names of the classes, for the sidecar.
+        labels: Names of the classes of the image or of its pixels (the output's last axis), for
+            the sidecar.
         weights: Name of the weights, for the sidecar.
         crop_pct: Share of the resized image's short side that the crop keeps, for the sidecar and
             for the images of a folder.
@@ -241,7 +242,7 @@ def _check_labels(labels: Sequence[str], logits: keras.Model) -> None:
             "Labels name the classes of a classifier, which has one output. "
             f"Received: {len(labels)} labels for a model with {len(logits.outputs)} outputs"
         )
-    check_labels(labels, logits.outputs[0].shape)
+    check_labels(labels, logits.outputs[0].shape, of_pixels=True)
 
 
 def _check_arguments(

@@ -20,7 +20,8 @@ and self-check.
 An image is resized (`interpolation`, antialiased) and cropped at the centre so that the crop keeps
 `crop_pct` of its short side; a channel of it, 0..1, becomes `x = (pixel - mean) / std`, and in int8
 `round(x / scale) + zero_point`. An output of integers `q` is `(q - zero_point) * scale`;
-`activation` is what is left to be applied to it, softmax or none (`"linear"`). A file with several
+`activation` is what is left to be applied to it, softmax or none (`"linear"`). Labels name what the
+output's last axis counts, `(1, classes)` or `(1, height, width, classes)`. A file with several
 outputs has in place of `output` a list of them, `outputs`. Float tensors have a `scale` and
 `zero_point` of null. `max_difference` is over Keras' largest output; `sqnr_db` is null if there is
 no difference.

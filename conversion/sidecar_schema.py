@@ -112,8 +112,8 @@ def _inconsistency(description: Description) -> str | None:
     shapes = [output["shape"] for output in outputs]
     if labels is not None and (
         len(shapes) != 1
-        or len(shapes[0]) != 2
-        or len(labels) != shapes[0][1]
+        or len(shapes[0]) not in (2, 4)
+        or len(labels) != shapes[0][-1]
         or not all(isinstance(label, str) for label in labels)
     ):
         return f"{len(labels)} labels for an output of shape {', '.join(map(str, shapes))}"

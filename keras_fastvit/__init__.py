@@ -1,7 +1,8 @@
 """FastViT for Keras 3."""
 
-# Its layers are then known to Keras, as the model's are.
-import keras_fastvit.fake_quantization  # noqa: F401
+# Their layers are then known to Keras, as the model's are.
+import keras_fastvit.fake_quantization
+import keras_fastvit.tasks  # noqa: F401
 from keras_fastvit.applications import (
     FastViTMA36,
     FastViTMCi0,

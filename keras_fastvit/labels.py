@@ -33,23 +33,27 @@ def read_labels(path: str | os.PathLike[str]) -> list[str]:
     return names
 
 
-def check_labels(labels: Sequence[str], output_shape: Sequence[int]) -> None:
+def check_labels(
+    labels: Sequence[str], output_shape: Sequence[int], of_pixels: bool = False
+) -> None:
     """Checks that there is a name for each class.
 
     Args:
         labels: Names of the classes.
         output_shape: Shape of the file's output.
+        of_pixels: Whether the output may also be `(1, height, width, classes)`.
 
     Raises:
         ValueError: If the output is not `(1, classes)` with as many classes as labels.
     """
-    if len(output_shape) != 2:
+    if len(output_shape) != 2 and not (of_pixels and len(output_shape) == 4):
+        pixels = ", or of its pixels, (1, height, width, classes)" if of_pixels else ""
         raise ValueError(
-            "Labels name the classes of a classifier, whose output is (1, classes). "
+            f"Labels name the classes of an image, whose output is (1, classes){pixels}. "
             f"Received: {len(labels)} labels for an output of shape {tuple(output_shape)}"
         )
-    if len(labels) != output_shape[1]:
+    if len(labels) != output_shape[-1]:
         raise ValueError(
             "Labels must match the model's classes, one name each. "
-            f"Received: {len(labels)} labels for {output_shape[1]} classes"
+            f"Received: {len(labels)} labels for {output_shape[-1]} classes"
         )

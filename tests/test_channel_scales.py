@@ -236,7 +236,7 @@ def test_a_layer_that_is_called_twice(kind):
         lambda x: gelu("g")(conv("a")(x)),
         lambda x: conv("b")(gelu("g")(layers.Add()([conv("a", 3)(x), x]))),
         lambda x: conv("b")(gelu("g")(layers.LayerNormalization()(conv("a")(x)))),
-        lambda x: conv("b")(layers.Reshape((4, 16, 4))(gelu("g")(conv("a")(x)))),
+        lambda x: conv("b")(layers.Reshape((12, 8, 4))(gelu("g")(conv("a", 6)(x)))),
     ],
     ids=["input", "output", "residual", "normalisation", "reshape"],
 )
@@ -269,3 +269,30 @@ def test_biases_are_scaled_and_layers_without_do_without():
     np.testing.assert_allclose(model.get_layer("a").get_weights()[1], bias * factors)
     received = model.get_layer("b").get_weights()[0]
     np.testing.assert_allclose(received, second / factors[:, None])
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
+def test_factors_pass_an_upsampling(interpolation):
+    def function(x):
+        larger = layers.UpSampling2D(2, interpolation=interpolation, name="larger")
+        return conv("b")(larger(conv("a")(x)))
+
+    model = lower(model_of(function))
+    scales = check(model)
+    assert scales["a"].max() > 1
+    np.testing.assert_array_equal(scales["larger"], scales["a"])
+
+
+@pytest.mark.parametrize(("filters", "shape"), [(3, (8, 4, 6)), (6, (8, 16, 3))])
+def test_factors_pass_a_reshape_of_whole_pixels(filters, shape):
+    model = model_of(lambda x: conv("b")(layers.Reshape(shape, name="r")(conv("a", filters)(x))))
+    scales = check(model)
+    assert scales["a"].max() > 1
+    a, b = scales["a"].reshape(-1, 3), scales["r"].reshape(-1, 3)
+    assert np.all(a == a[0])
+    assert np.all(b == a[0])
+
+
+def test_factors_do_not_pass_a_reshape_that_cuts_pixels():
+    model = model_of(lambda x: conv("b")(layers.Reshape((12, 8, 4))(conv("a", 6)(x))))
+    assert np.all(check(model)["a"] == 1)

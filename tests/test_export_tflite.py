@@ -282,7 +282,7 @@ class TestRefusals:
         assert names(tmp_path) == []
 
     def test_labels_for_a_feature_map(self, tmp_path):
-        with pytest.raises(ValueError, match=r"of a classifier.*2 labels for .*\(None, 2, 2, 64\)"):
+        with pytest.raises(ValueError, match="Received: 2 labels for 64 classes"):
             export(tiny(include_top=False), tmp_path / "model.tflite", labels=["cat", "dog"])
 
     def test_a_folder_of_rgb_images_for_another_number_of_channels(self, tmp_path):

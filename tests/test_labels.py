@@ -41,3 +41,12 @@ def test_one_for_each_class():
         ValueError, match=r"Received: 2 labels for an output of shape \(1, 2, 2, 2\)"
     ):
         check_labels(["cat", "dog"], (1, 2, 2, 2))
+
+
+def test_one_for_each_class_of_the_pixels():
+    check_labels(["cat", "dog"], (1, 2), of_pixels=True)
+    check_labels(["cat", "dog"], (1, 8, 4, 2), of_pixels=True)
+    with pytest.raises(ValueError, match="Received: 2 labels for 3 classes"):
+        check_labels(["cat", "dog"], (1, 2, 2, 3), of_pixels=True)
+    with pytest.raises(ValueError, match=r"of its pixels.* for an output of shape \(1, 8, 2\)"):
+        check_labels(["cat", "dog"], (1, 8, 2), of_pixels=True)

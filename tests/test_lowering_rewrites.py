@@ -12,6 +12,7 @@ from conversion.attention_lowering import split_heads
 from conversion.depth_multiplier_lowering import split_depth_multipliers
 from conversion.depthwise_lowering import MAX_TAPS, split_depthwise
 from conversion.strided_depthwise_lowering import split_strided_depthwise
+from conversion.upsampling_lowering import repeat_pixels
 from keras_fastvit import fuse
 from keras_fastvit.blocks import AttentionBlock
 from keras_fastvit.graph_rewriting import origin
@@ -314,3 +315,23 @@ def test_einsums_of_others_are_left_alone() -> None:
     outputs = layers.EinsumDense("bhwnd,ndc->bhwc", (None, None, 8))(projected)
     model = randomize(keras.Model(inputs, outputs))
     assert kinds(check(split_heads(model), model)) == ["EinsumDense", "EinsumDense"]
+
+
+@pytest.mark.single_backend
+@pytest.mark.parametrize("size", [(2, 2), (1, 3), (4, 1)], ids=str)
+@pytest.mark.parametrize("sides", [(1, 1), (3, 2), (5, 8)], ids=str)
+def test_repeated_pixels(sides: tuple[int, int], size: tuple[int, int]) -> None:
+    inputs = image(*sides, 3)
+    upsampling = layers.UpSampling2D(size, name="larger")
+    model = keras.Model(inputs, upsampling(inputs))
+    lowered = check(repeat_pixels(model), model)
+    assert set(kinds(lowered)) == {"Concatenate", "Reshape"}
+    assert all(len(x.output.shape) == 4 for x in lowered.operations)
+    assert lowered.operations[-1].name == "larger"
+
+
+@pytest.mark.single_backend
+def test_smooth_upsampling_stays() -> None:
+    inputs = image(3, 2, 3)
+    model = keras.Model(inputs, layers.UpSampling2D(2, interpolation="bilinear")(inputs))
+    assert kinds(check(repeat_pixels(model), model)) == ["UpSampling2D"]

@@ -163,6 +163,8 @@ def change(*keys, to):
         (change("output", "activation", to=7), "output.activation: 7"),
         (change("labels", to=["cat"]), r"1 labels for an output of shape \[1, 2\]"),
         (change("labels", to=["cat", 7]), "2 labels"),
+        (change("output", "shape", to=[1, 2, 2]), r"2 labels for an output of shape \[1, 2, 2\]"),
+        (change("output", "shape", to=[1, 2, 2, 3]), "2 labels for an output of shape"),
         (change("sha256", to=None), "SHA-256 None"),
         (change("sha256", to="0" * 64), "SHA-256 000"),
     ],
@@ -173,6 +175,11 @@ def test_a_damaged_sidecar(path, damage, message):
         sidecar.read(path)
     assert "Received: " in str(error.value)
     assert "M.json" in str(error.value)
+
+
+def test_labels_of_pixels(path):
+    sidecar.beside(path).write_text(change("output", "shape", to=[1, 8, 8, 2])(sidecar.read(path)))
+    assert sidecar.read(path)["labels"] == ["Katze", "Wölfin"]
 
 
 def test_a_damaged_copy(contents):
