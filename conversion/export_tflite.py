@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from keras_fastvit import fuse
+from keras_fastvit.inlining import inline
 from keras_fastvit.labels import check_labels, read_labels
 from keras_fastvit.logits import to_logits
 from keras_fastvit.model_arguments import (
@@ -136,7 +137,7 @@ def export(
     normalization = normalization or normalization_of(model)
     _check_arguments(path, quantize, calibration, target, gelu, normalization)
     _check_installed(quantize)
-    fused, ranges = int8_form_of(model, image_size) if trained else (fuse(model), None)
+    fused, ranges = int8_form_of(model, image_size) if trained else (inline(fuse(model)), None)
     shape = input_shape(fused, image_size)
     logits, activation = to_logits(fused)
     if labels is not None:
