@@ -29,8 +29,9 @@ from . import benchmark_files, litert_torch_environment
 from .benchmark_litert_report import BOUND, LITERT_TORCH, OURS, THREADS, Report, TimedFile
 from .benchmark_tflite import benchmark
 from .delegation import delegation
-from .litert import TFLiteModel, operators
+from .litert import TFLiteModel
 from .machine import machine
+from .tflite_graph import operators
 
 Array = NDArray[Any]
 

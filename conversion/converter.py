@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from .activation_ranges import Range
 from .layer_report import LayerError
+from .output_names import output_names
 
 Array = NDArray[Any]
 
@@ -32,14 +33,15 @@ class Conversion:
 
     Attributes:
         content: Of the `.tflite` file.
-        outputs: What Keras gives for the images with the reference, in float32.
+        outputs: What Keras gives for the images with the reference, in float32, by
+            `output_names`.
         layers: Of an int8 file the error of every layer, in the order of the graph.
         gelu: What an int8 file computes GELU with: the operator, too, where it was to be a sigmoid
             but no weights around it can take its factor.
     """
 
     content: bytes
-    outputs: Array
+    outputs: dict[str, Array]
     layers: list[LayerError]
     gelu: str | None = None
 
@@ -59,7 +61,7 @@ def convert(
     """Converts a model, and runs another in Keras on some images.
 
     Args:
-        lowered: With a static input `(1, height, width, channels)` and one output.
+        lowered: With a static input `(1, height, width, channels)`.
         images: float32 `(images, height, width, channels)`.
         quantize: One of `PRECISIONS`.
         calibration: float32 `(images, height, width, channels)`: what int8 is calibrated on.
@@ -93,9 +95,11 @@ def convert(
         _run_child(folder, lowered.name, progress)
         decisions = folder / "quantized.json"
         quantized = json.loads(decisions.read_text()) if decisions.exists() else {"layers": []}
+        with np.load(folder / "outputs.npz") as outputs:
+            by_name = {name: outputs[name] for name in output_names(lowered)}
         return Conversion(
             (folder / "model.tflite").read_bytes(),
-            np.load(folder / "outputs.npy"),
+            by_name,
             [LayerError(**layer) for layer in quantized["layers"]],
             quantized.get("gelu"),
         )

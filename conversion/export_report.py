@@ -11,7 +11,7 @@ from . import layer_report
 from .delegation import Delegation
 from .layer_report import LayerError
 from .self_check import LARGEST_DIFFERENCE, SMALLEST_SQNR_DB, SelfCheck
-from .sidecar_schema import Description
+from .sidecar_schema import Description, outputs_of
 
 PRECISIONS = {
     "none": "float32",
@@ -56,8 +56,8 @@ class Export:
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """`(1, classes)` of a classifier."""
-        return tuple(self.sidecar["output"]["shape"])
+        """`(1, classes)` of a classifier; of several outputs that of the first."""
+        return tuple(outputs_of(self.sidecar)[0]["shape"])
 
 
 def summary(exported: Export) -> str:
@@ -119,15 +119,18 @@ def to_markdown(exported: Export) -> str:
 
 def _facts(exported: Export) -> dict[str, str]:
     sidecar = exported.sidecar
-    image, output = sidecar["input"], sidecar["output"]
+    image, outputs = sidecar["input"], outputs_of(sidecar)
     left_out = f", without {', '.join(sidecar['without'])}" if sidecar["without"] else ""
-    left_to_do = "softmax is left to the app" if output["activation"] == "softmax" else "as it is"
+    softmax = outputs[0]["activation"] == "softmax"
+    left_to_do = "softmax is left to the app" if softmax else "as it is"
+    # A single output needs no name.
+    described = [_tensor(x) if len(outputs) == 1 else f"{x['name']} {_tensor(x)}" for x in outputs]
     return {
         "model": f"{sidecar['model']}, weights: {sidecar['weights'] or 'not named'}",
         "precision": PRECISIONS[sidecar["quantize"]],
         "target": sidecar["target"] + left_out,
         "input": f"image {_tensor(image)}, RGB, normalised, crop {image['crop_pct']}",
-        "output": f"{_tensor(output)}, {left_to_do}",
+        "output": f"{'; '.join(described)}, {left_to_do}",
         "labels": str(len(sidecar["labels"])) if sidecar["labels"] else "none",
     }
 

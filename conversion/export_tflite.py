@@ -50,11 +50,12 @@ from .export_files import paths_beside, written_together
 from .export_report import Export, summary, to_markdown
 from .exportable import input_shape
 from .fake_quantized_form import int8_form_of, is_fake_quantized
-from .litert import TFLiteModel, operators
+from .litert import TFLiteFile
 from .lowering import REWRITES, TARGETS, lower
 from .quantization import CURES
-from .self_check import check_built_in, check_delegation, check_finite, check_images, compare
+from .self_check import check_built_in, check_delegation, check_finite, check_images, compare_each
 from .sidecar_schema import FORMAT
+from .tflite_graph import operators
 
 Array = NDArray[Any]
 
@@ -90,9 +91,10 @@ def export(
     Args:
         model: A FastViT in training or inference form, or any functional or Sequential model of
             Keras' and this package's layers, with one image input `(batch, height, width,
-            channels)`, normalised as by `preprocess_input`, and one output. Its own backend does
-            not matter. Of a model with fake quantisation (`quantization_aware`) the weights, and in
-            int8 the ranges, are those that it has learnt; other precisions compute the same without
+            channels)`, normalised as by `preprocess_input`. Its own backend does not matter. If
+            it has several outputs, these go by the keys of their dict or by `output_0`, `output_1`.
+            Of a model with fake quantisation (`quantization_aware`) the weights, and in int8 the
+            ranges, are those that it has learnt; other precisions compute the same without
             rounding. It must have been trained for the same target, and leaves nothing to decide.
         path: Where to write, ending in `.tflite`. What is there is replaced.
         image_size: Side in pixels or `(height, width)`, for a model whose sides are None.
@@ -141,7 +143,7 @@ def export(
     shape = input_shape(fused, image_size)
     logits, activation = to_logits(fused)
     if labels is not None:
-        check_labels(labels, logits.outputs[0].shape)
+        _check_labels(labels, logits)
     read = (
         None
         if calibration is None
@@ -186,8 +188,8 @@ def export(
         files["tflite"].write_bytes(content)
         delegated = delegation(files["tflite"])
         check_delegation(delegated, quantize, _not_for_the_cpu(conversion, target))
-        received = TFLiteModel(files["tflite"]).predict(images)
-        check = compare(received, conversion.outputs, quantize)
+        received = TFLiteFile(files["tflite"]).predict_each(images)
+        check = compare_each(received, conversion.outputs, quantize)
         bar.show("Writing the report")
         exported = Export(
             path=path,
@@ -227,6 +229,15 @@ def _check_left_to_decide(model: keras.Model, without: Collection[str], gelu: st
             f"and no `gelu`. Received: model '{model.name}' with fake quantisation, "
             f"without={without!r}, gelu={gelu!r}"
         )
+
+
+def _check_labels(labels: Sequence[str], logits: keras.Model) -> None:
+    if len(logits.outputs) > 1:
+        raise ValueError(
+            "Labels name the classes of a classifier, which has one output. "
+            f"Received: {len(labels)} labels for a model with {len(logits.outputs)} outputs"
+        )
+    check_labels(labels, logits.outputs[0].shape)
 
 
 def _check_arguments(

@@ -16,12 +16,12 @@ def input_shape(
 
     Raises:
         ValueError: If the model is not one of Keras' own layers, from one float32 image with its
-            channels last to one output, in float32; or if the size does not fit it.
+            channels last, in float32; or if the size does not fit it.
     """
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
+    if len(model.inputs) != 1:
         raise ValueError(
-            f"Only a model with one input and one output can be exported. Received: model "
-            f"'{model.name}' with {len(model.inputs)} inputs and {len(model.outputs)} outputs"
+            "Only a model with one input can be exported. Received: model "
+            f"'{model.name}' with {len(model.inputs)} inputs"
         )
     (image,) = model.inputs
     if len(image.shape) != 4 or image.dtype != "float32" or image.shape[3] is None:

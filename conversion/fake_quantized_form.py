@@ -14,7 +14,7 @@ import keras
 from keras import tree
 
 from keras_fastvit.fake_quantization import INT8_LEVELS, FakeQuantize, FakeQuantizedWeights
-from keras_fastvit.graph_rewriting import GraphRewriter, calls_of, copy_of, origin
+from keras_fastvit.graph_rewriting import GraphRewriter, calls_of, copy_of, graph_of, origin
 
 from .activation_ranges import Range, fixed_range, keeps_range, symmetric_tensors
 from .channel_scales import WEIGHTED
@@ -61,7 +61,8 @@ def fake_quantized(quantized: Quantized, levels: int = INT8_LEVELS) -> keras.Mod
         else:
             quantizers[name] = quantizer(operation)
         values[id(node.outputs[0])] = quantizers[name](output)
-    return keras.Model(image, values[id(model.outputs[0])], name=model.name)
+    outputs = tree.map_structure(lambda x: values[id(x)], graph_of(model).output)
+    return keras.Model(image, outputs, name=model.name)
 
 
 def _trainable(operation: Any, levels: int) -> Any:

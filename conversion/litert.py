@@ -1,4 +1,4 @@
-"""Runs `.tflite` files in LiteRT's interpreter, and tells which operators they are made of.
+"""Runs `.tflite` files in LiteRT's interpreter.
 
 Needs NumPy and one of the runtimes `ai_edge_litert` and, where only that is installed, its
 forerunner `tflite_runtime`; neither Keras nor TensorFlow.
@@ -7,7 +7,6 @@ forerunner `tflite_runtime`; neither Keras nor TensorFlow.
 import os
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,8 @@ Quantization = tuple[float, int]
 """`scale` and `zero_point`: an integer `q` stands for `(q - zero_point) * scale`."""
 
 
-class TFLiteModel:
-    """A `.tflite` file with one input and one output, ready to run.
+class TFLiteFile:
+    """A `.tflite` file with one input, ready to run.
 
     Args:
         path: The file.
@@ -36,36 +35,31 @@ class TFLiteModel:
 
     Attributes:
         input_shape: `(1, height, width, channels)` of a file that `export_tflite` has written.
-        output_shape: `(1, classes)` of a classifier.
-        input_dtype: What `__call__` takes: float32, or int8 of a file with int8 input.
+        input_dtype: What it takes: float32, or int8 of a file with int8 input.
         input_quantization: How the input's integers stand for numbers; None of a float input.
-        output_quantization: The same of the output.
 
     Raises:
         FileNotFoundError: If there is nothing at `path`.
         ImportError: If no runtime is installed.
-        ValueError: If the file is no `.tflite` that the runtime can run, or has several inputs or
-            outputs.
+        ValueError: If the file is no `.tflite` that the runtime can run, or has several inputs.
     """
 
     def __init__(self, path: str | os.PathLike[str], num_threads: int | None = None) -> None:
         self._path = path
         self._interpreter = open_interpreter(path, num_threads)
         inputs = self._interpreter.get_input_details()
-        outputs = self._interpreter.get_output_details()
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise ValueError(
-                f"'{path}' must have one input and one output. "
-                f"Received: {len(inputs)} inputs and {len(outputs)} outputs"
-            )
-        self._input, self._output = inputs[0], outputs[0]
+        self._outputs = self._interpreter.get_output_details()
+        self._check(len(inputs), len(self._outputs))
+        self._input = inputs[0]
         self.input_shape = tuple(self._input["shape"].tolist())
-        self.output_shape = tuple(self._output["shape"].tolist())
         self.input_dtype: np.dtype[Any] = np.dtype(self._input["dtype"])
         self.input_quantization = _quantization(self._input)
-        self.output_quantization = _quantization(self._output)
 
-    def __call__(self, inputs: Array) -> Array:
+    def _check(self, inputs: int, outputs: int) -> None:
+        if inputs != 1:
+            raise ValueError(f"'{self._path}' must have one input. Received: {inputs} inputs")
+
+    def run(self, inputs: Array) -> list[Array]:
         """Runs the file on one input after the other.
 
         Args:
@@ -73,7 +67,7 @@ class TFLiteModel:
                 of `input_shape`.
 
         Returns:
-            Array `(count, ...)`, the rest of the shape being that of `output_shape`.
+            For each output, in the file's order, an array `(count, ...)` of its own dtype.
 
         Raises:
             ValueError: If the inputs' shape or dtype is not the file's.
@@ -84,12 +78,16 @@ class TFLiteModel:
                 f"Expected inputs of shape (count, {', '.join(map(str, shape[1:]))}) and dtype "
                 f"{dtype}. Received: shape {inputs.shape}, dtype {inputs.dtype}"
             )
-        outputs = np.empty((len(inputs), *self.output_shape[1:]), self._output["dtype"])
+        results = [
+            np.empty((len(inputs), *output["shape"].tolist()[1:]), output["dtype"])
+            for output in self._outputs
+        ]
         for i in range(len(inputs)):
             self._interpreter.set_tensor(self._input["index"], inputs[i : i + 1])
             self.invoke()
-            outputs[i] = self._interpreter.get_tensor(self._output["index"])[0]
-        return outputs
+            for output, result in zip(self._outputs, results, strict=True):
+                result[i] = self._interpreter.get_tensor(output["index"])[0]
+        return results
 
     def invoke(self) -> None:
         """Runs the file on the input that it was last given: what a benchmark times.
@@ -105,7 +103,7 @@ class TFLiteModel:
                 f"Received: {error}"
             ) from error
 
-    def predict(self, images: Array) -> Array:
+    def run_float(self, images: Array) -> list[Array]:
         """Runs the file on float inputs, whatever its own dtypes are.
 
         An integer input gets `round(x / scale) + zero_point`, halves to even, clipped to what its
@@ -116,7 +114,7 @@ class TFLiteModel:
                 normalised images, of a file that `export_tflite` has written.
 
         Returns:
-            float32 array `(count, ...)`, the rest of the shape being that of `output_shape`.
+            For each output, in the file's order, a float32 array `(count, ...)`.
 
         Raises:
             ValueError: If the images' shape is not the file's.
@@ -127,11 +125,68 @@ class TFLiteModel:
             limits = np.iinfo(self.input_dtype)
             integers = np.round(inputs / np.float32(scale)) + zero_point
             inputs = np.clip(integers, limits.min, limits.max).astype(self.input_dtype)
-        outputs = self(inputs)
-        if self.output_quantization is None:
-            return outputs.astype("float32", copy=False)
-        scale, zero_point = self.output_quantization
-        return (outputs.astype("float32") - zero_point) * np.float32(scale)
+        results = self.run(inputs)
+        return [
+            _dequantized(x, _quantization(y)) for x, y in zip(results, self._outputs, strict=True)
+        ]
+
+    def predict_each(self, images: Array) -> dict[str, Array]:
+        """Runs the file on float inputs; see `run_float`. Returns its outputs by name.
+
+        Names are those of the file's signature.
+
+        Raises:
+            ValueError: If the images' shape is not the file's, or it has no one signature.
+        """
+        signatures = self._interpreter.get_signature_list()
+        if len(signatures) != 1:
+            raise ValueError(
+                f"'{self._path}' must name its outputs in one signature. "
+                f"Received: {len(signatures)} signatures"
+            )
+        details = self._interpreter.get_signature_runner().get_output_details()
+        names = {tensor["index"]: name for name, tensor in details.items()}
+        results = self.run_float(images)
+        return {names[x["index"]]: y for x, y in zip(self._outputs, results, strict=True)}
+
+
+class TFLiteModel(TFLiteFile):
+    """A `.tflite` file with one input and one output, ready to run.
+
+    Attributes:
+        output_shape: `(1, classes)` of a classifier.
+        output_quantization: How the output's integers stand for numbers; None of a float output.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], num_threads: int | None = None) -> None:
+        super().__init__(path, num_threads)
+        (output,) = self._outputs
+        self.output_shape = tuple(output["shape"].tolist())
+        self.output_quantization = _quantization(output)
+
+    def _check(self, inputs: int, outputs: int) -> None:
+        if inputs != 1 or outputs != 1:
+            raise ValueError(
+                f"'{self._path}' must have one input and one output. "
+                f"Received: {inputs} inputs and {outputs} outputs"
+            )
+
+    def __call__(self, inputs: Array) -> Array:
+        """Runs the file on one input after the other; see `run`. Returns its output."""
+        (result,) = self.run(inputs)
+        return result
+
+    def predict(self, images: Array) -> Array:
+        """Runs the file on float inputs; see `run_float`. Returns its output, float32."""
+        (result,) = self.run_float(images)
+        return result
+
+
+def _dequantized(values: Array, quantization: Quantization | None) -> Array:
+    if quantization is None:
+        return values.astype("float32", copy=False)
+    scale, zero_point = quantization
+    return (values.astype("float32") - zero_point) * np.float32(scale)
 
 
 def _quantization(details: dict[str, Any]) -> Quantization | None:
@@ -223,41 +278,6 @@ def _import_interpreter() -> Any:
                 f"`keras-fastvit[convert]` includes. Received: {litert_error}"
             ) from litert_error
     return Interpreter
-
-
-def operators(content: bytes) -> Counter[str]:
-    """Counts the operators in the content of a `.tflite` file, by their names in its schema.
-
-    Those that are not built in go by their own names: TensorFlow's by names such as `FlexErf`.
-
-    Raises:
-        ImportError: If `ai_edge_litert`, which has the schema, is not installed.
-    """
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.Model.GetRootAs(content, 0)
-    names = operator_names(model)
-    graphs = [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
-    return Counter(
-        names[graph.Operators(i).OpcodeIndex()]
-        for graph in graphs
-        for i in range(graph.OperatorsLength())
-    )
-
-
-def operator_names(model: Any) -> list[str]:
-    """Returns the names of a schema's `Model`'s operator codes, in their order."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    builtin_names = {code: name for name, code in vars(schema.BuiltinOperator).items()}
-    names = []
-    for i in range(model.OperatorCodesLength()):
-        operator = model.OperatorCodes(i)
-        # Two fields: the newer one holds the codes that the older one has no room for.
-        code = max(operator.BuiltinCode(), operator.DeprecatedBuiltinCode())
-        custom = code == schema.BuiltinOperator.CUSTOM
-        names.append(operator.CustomCode().decode() if custom else builtin_names[code])
-    return names
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What a written file must show before it is reported: operators, delegate, outputs."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .delegation import Delegation
 from .metrics import agreement, sqnr_db
+from .output_names import ONLY
 
 Array = NDArray[Any]
 
@@ -91,22 +92,23 @@ def check_images(shape: tuple[int, int, int, int], calibration: Array | None) ->
     return (fine + coarse).astype("float32")
 
 
-def check_finite(outputs: Array, name: str) -> None:
-    """Checks a model's outputs.
+def check_finite(outputs: Mapping[str, Array], name: str) -> None:
+    """Checks a model's outputs, by their names.
 
     Raises:
         ValueError: If there is NaN or infinity in them.
     """
-    if not np.isfinite(outputs).all():
-        raise ValueError(
-            f"The outputs of model '{name}' must be finite. Received: "
-            f"{np.count_nonzero(~np.isfinite(outputs))} NaN or infinite values for "
-            f"{len(outputs)} images"
-        )
+    for output, values in outputs.items():
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"The outputs of model '{name}' must be finite. Received: "
+                f"{np.count_nonzero(~np.isfinite(values))} NaN or infinite values for "
+                f"{len(values)} images in '{output}'"
+            )
 
 
 def check_built_in(operators: Iterable[str]) -> None:
-    """Checks the operators' names, as given by `litert.operators`.
+    """Checks the operators' names, as given by `tflite_graph.operators`.
 
     Raises:
         ValueError: If one is not built into LiteRT, such as TensorFlow's own.
@@ -146,13 +148,31 @@ def check_delegation(delegation: Delegation, quantize: str, wanted: Collection[s
         )
 
 
-def compare(received: Array, expected: Array, quantize: str) -> SelfCheck:
-    """Compares a file's outputs with Keras'.
+def compare_each(
+    received: Mapping[str, Array], expected: Mapping[str, Array], quantize: str
+) -> SelfCheck:
+    """Compares a file's outputs, by their names, with Keras'; see `compare`.
+
+    Returns:
+        What was found; of several outputs the worst of each.
+    """
+    found = [compare(received[name], x, quantize, name) for name, x in expected.items()]
+    return SelfCheck(
+        images=found[0].images,
+        max_difference=max(check.max_difference for check in found),
+        sqnr_db=min(check.sqnr_db for check in found),
+        agreement=found[0].agreement if len(found) == 1 else None,
+    )
+
+
+def compare(received: Array, expected: Array, quantize: str, name: str = ONLY) -> SelfCheck:
+    """Compares an output of a file with Keras'.
 
     Args:
         received: float32 `(images, ...)` of the file.
         expected: The same of Keras, finite.
         quantize: The file's precision.
+        name: Of the output.
 
     Raises:
         ArithmeticError: If they are further apart than `LARGEST_DIFFERENCE` or
@@ -167,14 +187,14 @@ def compare(received: Array, expected: Array, quantize: str) -> SelfCheck:
             raise ArithmeticError(
                 "The file does not compute what the model does, and was not kept. Expected "
                 f"outputs within {LARGEST_DIFFERENCE:.0e} of the largest of Keras', "
-                f"{largest:.3g}. Received: a difference of {difference:.1e} of it"
+                f"{largest:.3g}. Received: a difference of {difference:.1e} of it in '{name}'"
             )
     elif not ratio >= SMALLEST_SQNR_DB[quantize]:
         raise ArithmeticError(
             "The file does not compute what the model does, and was not kept. Expected outputs "
             f"with at least {SMALLEST_SQNR_DB[quantize]:g} dB of signal to {quantize}'s noise. "
             f"Received: {ratio:.1f} dB, a largest difference of {difference:.1%} of Keras' "
-            f"largest output, {largest:.3g}"
+            f"largest output, {largest:.3g}, in '{name}'"
         )
     classifier = expected.ndim == 2
     return SelfCheck(

@@ -20,9 +20,10 @@ and self-check.
 An image is resized (`interpolation`, antialiased) and cropped at the centre so that the crop keeps
 `crop_pct` of its short side; a channel of it, 0..1, becomes `x = (pixel - mean) / std`, and in int8
 `round(x / scale) + zero_point`. An output of integers `q` is `(q - zero_point) * scale`;
-`activation` is what is left to be applied to it, softmax or none (`"linear"`). Float tensors have
-a `scale` and `zero_point` of null. `max_difference` is over Keras' largest output; `sqnr_db` is
-null if there is no difference.
+`activation` is what is left to be applied to it, softmax or none (`"linear"`). A file with several
+outputs has in place of `output` a list of them, `outputs`. Float tensors have a `scale` and
+`zero_point` of null. `max_difference` is over Keras' largest output; `sqnr_db` is null if there is
+no difference.
 """
 
 import hashlib
@@ -44,23 +45,23 @@ PACKAGES = ("keras", "tensorflow", "ai_edge_litert", "numpy", "pillow")
 
 def tensors(
     content: bytes, crop_pct: float, activation: str, normalization: str = "imagenet"
-) -> dict[str, Description]:
-    """Describes the input and the output of a file.
+) -> Description:
+    """Describes the input and the outputs of a file.
 
     Args:
-        content: Of the `.tflite` file, which has one of each.
+        content: Of the `.tflite` file, which has one input.
         crop_pct: Share of the resized image's short side that the crop keeps.
         activation: `"softmax"` or `"linear"`.
         normalization: A key of `preprocessing.NORMALIZATIONS`.
 
     Returns:
-        The sidecar's `input` and `output`.
+        The sidecar's `input`, and `output` or, where there are several, `outputs`.
 
     Raises:
         ImportError: If `ai_edge_litert`, which has the schema, is not installed.
     """
     graph = read_graph(content)
-    (image,), (output,) = graph.inputs, graph.outputs
+    (image,) = graph.inputs
     mean, std = NORMALIZATIONS[normalization]
     preparation = {
         "mean": list(mean),
@@ -69,10 +70,14 @@ def tensors(
         "crop_pct": crop_pct,
         "interpolation": INTERPOLATION,
     }
-    return {
-        "input": {**_tensor("image", graph.tensors[image]), **preparation},
-        "output": {**_tensor("output", graph.tensors[output]), "activation": activation},
-    }
+    described = {"input": {**_tensor("image", graph.tensors[image]), **preparation}}
+    outputs = [
+        {**_tensor(name, graph.tensors[output]), "activation": activation}
+        for output, name in graph.output_names.items()
+    ]
+    if len(outputs) == 1:
+        return {**described, "output": outputs[0]}
+    return {**described, "outputs": outputs}
 
 
 def _tensor(name: str, tensor: Tensor) -> Description:

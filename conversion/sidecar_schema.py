@@ -33,12 +33,13 @@ _SCHEMA: Description = {
         "crop_pct": _NUMBER,
         "interpolation": str,
     },
-    "output": {**_TENSOR, "activation": str},
     "labels": (list, type(None)),
     "versions": dict,
     "calibration": (dict, type(None)),
 }
-"""What must be there, and its JSON types."""
+"""What must be there, and its JSON types; beside it `output`, or a list of several: `outputs`."""
+
+_OUTPUT: Description = {**_TENSOR, "activation": str}
 
 
 def parsed(text: bytes, where: str) -> Description:
@@ -60,7 +61,8 @@ def parsed(text: bytes, where: str) -> Description:
         raise ValueError(f"{expected}a {type(description).__name__}")
     if description.get("format") != FORMAT:
         raise ValueError(f"{expected}format {description.get('format')!r}")
-    if fault := _fault(description, _SCHEMA) or _inconsistency(description):
+    fault = _fault(description, _SCHEMA) or _fault_of_outputs(description)
+    if fault := fault or _inconsistency(description):
         raise ValueError(f"{expected}{fault}")
     return description
 
@@ -82,20 +84,37 @@ def _fault(value: Any, schema: Any, name: str = "") -> str | None:
     return None
 
 
+def outputs_of(description: Description) -> list[Description]:
+    """Returns the outputs, of which there may be one or several."""
+    return list(description.get("outputs", [description.get("output")]))
+
+
+def _fault_of_outputs(description: Description) -> str | None:
+    several = "outputs" in description
+    if several == ("output" in description) or not isinstance(description.get("outputs", []), list):
+        return "not one of output and outputs" if several else "no output"
+    for output in outputs_of(description):
+        if fault := _fault(output, _OUTPUT, "output"):
+            return fault
+    return None
+
+
 def _inconsistency(description: Description) -> str | None:
-    image, output, labels = (description[key] for key in ("input", "output", "labels"))
+    image, labels, outputs = description["input"], description["labels"], outputs_of(description)
     numbers = [*image["mean"], *image["std"]]
     if len(numbers) != 6 or not all(isinstance(x, _NUMBER) for x in numbers):
         return f"input.mean {image['mean']} and input.std {image['std']}"
     if min(image["std"]) <= 0 or not 0 < image["crop_pct"] <= 1:
         return f"input.std {image['std']} and input.crop_pct {image['crop_pct']}"
-    for tensor in (image, output):
+    for tensor in (image, *outputs):
         if not all(isinstance(side, int) and side > 0 for side in tensor["shape"]):
             return f"a tensor of shape {tensor['shape']}"
+    shapes = [output["shape"] for output in outputs]
     if labels is not None and (
-        len(output["shape"]) != 2
-        or len(labels) != output["shape"][1]
+        len(shapes) != 1
+        or len(shapes[0]) != 2
+        or len(labels) != shapes[0][1]
         or not all(isinstance(label, str) for label in labels)
     ):
-        return f"{len(labels)} labels for an output of shape {output['shape']}"
+        return f"{len(labels)} labels for an output of shape {', '.join(map(str, shapes))}"
     return None

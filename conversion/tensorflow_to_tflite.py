@@ -5,7 +5,7 @@
 takes from FOLDER a lowered model (`model.keras`), the model before (`reference.keras`), images
 (`images.npy`), for int8 calibration images (`calibration.npy`), and what is asked for
 (`request.json`); writes `model.tflite`, what the model before gives in Keras for the images
-(`outputs.npy`), and for int8 each layer's error and what GELU became (`quantized.json`). A process
+(`outputs.npz`), and for int8 each layer's error and what GELU became (`quantized.json`). A process
 of its own, because a process has one Keras backend, and because on a GPU Keras may compute in less
 than float32. Prints `progress DONE TOTAL` as it goes; if it fails, it prints the reason, in a line,
 and exits with 1.
@@ -29,6 +29,7 @@ from keras_fastvit.graph_rewriting import calls_of, origin
 
 from .activation_ranges import Range
 from .float_softmax import with_float_softmax
+from .output_names import output_names
 from .quantization import Quantized, quantize, quantize_as_trained
 
 Array = NDArray[Any]
@@ -38,13 +39,13 @@ def to_tflite(model: keras.Model, quantize: str = "none") -> bytes:
     """Converts a lowered model to a `.tflite` file's content, with float32 in and out.
 
     Args:
-        model: With a static input and one output.
+        model: With a static input.
         quantize: `"none"`, `"fp16"` for weights in float16, `"dynamic"` for weights in int8.
 
     Raises:
         Exception: The converter's own, if the model has operations without a built-in operator.
     """
-    converter = _converter(lambda image: model(image, training=False), model.input_shape)
+    converter = _converter(lambda image: tree.flatten(model(image, training=False)), model)
     if quantize != "none":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         # Per channel, tflite-runtime has no such operator for a dense layer.
@@ -63,15 +64,15 @@ def to_int8_tflite(quantized: Quantized, float_softmax: bool = False) -> bytes:
     alone.
     """
     model, ranges = quantized.model, quantized.ranges
-    converter = _converter(lambda image: _with_ranges(model, ranges, image), model.input_shape)
+    converter = _converter(lambda image: _with_ranges(model, ranges, image), model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = converter.inference_output_type = tf.int8
     content: bytes = converter.convert()
     return with_float_softmax(content) if float_softmax else content
 
 
-def _with_ranges(model: keras.Model, ranges: dict[str, Range], image: Any) -> Any:
-    """Runs a model, and tells the converter each tensor's range."""
+def _with_ranges(model: keras.Model, ranges: dict[str, Range], image: Any) -> list[Any]:
+    """Runs a model, and tells the converter each tensor's range; returns the outputs."""
 
     def ranged(name: str, x: Any) -> Any:
         return tf.quantization.fake_quant_with_min_max_args(x, *ranges[name])
@@ -81,17 +82,20 @@ def _with_ranges(model: keras.Model, ranges: dict[str, Range], image: Any) -> An
         args, kwargs = node.arguments.fill_in(values)
         (output,) = tree.flatten(node.operation(*args, **kwargs))
         values[id(node.outputs[0])] = ranged(node.operation.name, output)
-    return values[id(model.outputs[0])]
+    return [values[id(x)] for x in model.outputs]
 
 
-def _converter(function: Any, shape: tuple[int, ...]) -> Any:
-    """Returns a converter of a function, with the signature `image -> output`."""
-    image = tf.TensorSpec(shape, tf.float32, name="image")
+def _converter(function: Any, model: keras.Model) -> Any:
+    """Returns a converter of a function from a model's image to its outputs, which get names."""
+    names = output_names(model)
+    image = tf.TensorSpec(model.input_shape, tf.float32, name="image")
     traced = tf.function(function, [image], autograph=False).get_concrete_function()
     # Variables would become operators of their own, with the weights nowhere in the file.
     constant = convert_variables_to_constants_v2(traced)
     module = tf.Module()
-    module.forward = tf.function(lambda image: {"output": constant(image)[0]}, [image])
+    module.forward = tf.function(
+        lambda image: dict(zip(names, constant(image), strict=True)), [image]
+    )
     concrete = module.forward.get_concrete_function()
     return tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
 
@@ -116,8 +120,14 @@ def main(folder: Path) -> None:
         content = to_tflite(model, request["quantize"])
     (folder / "model.tflite").write_bytes(content)
     images = np.load(folder / "images.npy")
-    outputs = [reference(images[i : i + 1], training=False) for i in range(len(images))]
-    np.save(folder / "outputs.npy", np.concatenate(outputs))
+    outputs = [
+        tree.flatten(reference(images[i : i + 1], training=False)) for i in range(len(images))
+    ]
+    together: dict[str, Any] = {
+        name: np.concatenate(parts)
+        for name, parts in zip(output_names(reference), zip(*outputs, strict=True), strict=True)
+    }
+    np.savez(folder / "outputs.npz", **together)
 
 
 def _tell(done: int, total: int) -> None:

@@ -5,11 +5,10 @@ Needs NumPy and `ai_edge_litert`, which has the format's schema. Of a file with 
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-
-from .litert import operator_names
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,7 @@ class Graph:
         operators: In the order in which they run.
         inputs: Indices of tensors.
         outputs: Indices of tensors.
+        output_names: As the file's signature calls the outputs; by index.
         subgraphs: How many the file has.
         metadata: Sizes in bytes, by name.
     """
@@ -70,6 +70,7 @@ class Graph:
     operators: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    output_names: dict[int, str]
     subgraphs: int
     metadata: dict[str, int]
 
@@ -111,12 +112,21 @@ def _graph(model: Any) -> Graph:
         tuple(operators),
         _integers(graph.InputsLength(), graph.Inputs),
         _integers(graph.OutputsLength(), graph.Outputs),
+        _output_names(model),
         model.SubgraphsLength(),
         {
             _text(entry.Name()): model.Buffers(entry.Buffer()).DataLength()
             for entry in map(model.Metadata, range(model.MetadataLength()))
         },
     )
+
+
+def _output_names(model: Any) -> dict[int, str]:
+    if not model.SignatureDefsLength():
+        return {}
+    signature = model.SignatureDefs(0)
+    outputs = map(signature.Outputs, range(signature.OutputsLength()))
+    return {output.TensorIndex(): _text(output.Name()) for output in outputs}
 
 
 def _tensors(model: Any, graph: Any) -> tuple[Tensor, ...]:
@@ -171,3 +181,38 @@ def _integers(length: int, item: Callable[[int], int]) -> tuple[int, ...]:
 
 def _text(name: bytes | None) -> str:
     return "" if name is None else name.decode(errors="replace")
+
+
+def operators(content: bytes) -> Counter[str]:
+    """Counts the operators in the content of a `.tflite` file, by their names in its schema.
+
+    Those that are not built in go by their own names: TensorFlow's by names such as `FlexErf`.
+
+    Raises:
+        ImportError: If `ai_edge_litert`, which has the schema, is not installed.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(content, 0)
+    names = operator_names(model)
+    graphs = [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
+    return Counter(
+        names[graph.Operators(i).OpcodeIndex()]
+        for graph in graphs
+        for i in range(graph.OperatorsLength())
+    )
+
+
+def operator_names(model: Any) -> list[str]:
+    """Returns the names of a schema's `Model`'s operator codes, in their order."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    builtin_names = {code: name for name, code in vars(schema.BuiltinOperator).items()}
+    names = []
+    for i in range(model.OperatorCodesLength()):
+        operator = model.OperatorCodes(i)
+        # Two fields: the newer one holds the codes that the older one has no room for.
+        code = max(operator.BuiltinCode(), operator.DeprecatedBuiltinCode())
+        custom = code == schema.BuiltinOperator.CUSTOM
+        names.append(operator.CustomCode().decode() if custom else builtin_names[code])
+    return names

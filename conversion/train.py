@@ -52,7 +52,7 @@ def _fine_tune(
     """Writes the fine-tuned model beside the trained one."""
     keras.utils.set_random_seed(args.seed)
     side = trained.model.input_shape[1]
-    crop_pct = starting_point(args.model, args.weights, recipe).crop_pct
+    start = starting_point(args.model, args.weights, recipe)
     examples = trained.data.train
     batches = TrainingBatches(
         *(args.data.resolve(), examples, len(trained.data.class_names), side),
@@ -61,10 +61,14 @@ def _fine_tune(
         RECIPES["finetune"].augmentation,
         label_smoothing=0.0,
         seed=args.seed,
+        normalization=start.normalization,
     )
     step = -(-len(examples) // LIMIT)
-    images = [load_image(args.data / path, side, crop_pct) for path in examples.images[::step]]
-    calibration: NDArray[Any] = preprocess_input(np.stack(images), "channels_last")
+    paths = examples.images[::step]
+    images = [load_image(args.data / path, side, start.crop_pct) for path in paths]
+    calibration: NDArray[Any] = preprocess_input(
+        np.stack(images), "channels_last", start.normalization
+    )
     try:
         model = fine_tune(
             trained.model.fuse(),

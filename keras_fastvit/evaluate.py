@@ -36,7 +36,12 @@ from keras_fastvit.evaluation.robustness import RUNS, Robustness, measure
 from keras_fastvit.image_folders import find_images
 from keras_fastvit.installed_command import run_installed
 from keras_fastvit.labels import read_labels
-from keras_fastvit.model_arguments import add_model_arguments, load_model, model_facts
+from keras_fastvit.model_arguments import (
+    add_model_arguments,
+    load_model,
+    model_facts,
+    normalization_of,
+)
 from keras_fastvit.model_files import SUFFIX
 
 CORRUPTED = 100
@@ -140,7 +145,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.output.mkdir(parents=True, exist_ok=True)
         facts = model_facts(args)
         labels = facts.labels if args.labels is None else read_labels(args.labels)
-        classifier = Classifier(load_model(args), facts.crop_pct, labels, args.image_size)
+        model = load_model(args)
+        classifier = Classifier(
+            *(model, facts.crop_pct, labels, args.image_size),
+            normalization=facts.normalization or normalization_of(model),
+        )
         name = " ".join(dict.fromkeys([Path(args.model).name, facts.weights or ""])).strip()
         found = evaluate(classifier, name, args.data, args.corrupted, console)
         if args.output is not None:

@@ -17,9 +17,11 @@ def to_logits(model: keras.Model) -> tuple[keras.Model, str]:
 
     Returns:
         The model without it, which shares the other layers, and `"softmax"`; or the model itself
-        and `"linear"`.
+        and `"linear"`, as if it has several outputs.
     """
     graph = graph_of(model)
+    if len(graph.outputs) > 1:
+        return model, "linear"
     logits = _before_softmax(graph.outputs[0])
     if logits is None:
         return model, "linear"

@@ -30,8 +30,9 @@ from conversion.benchmark_litert_report import (
 )
 from conversion.bound import build_bound
 from conversion.limits import Limit
-from conversion.litert import TFLiteModel, operators
+from conversion.litert import TFLiteModel
 from conversion.plain_tflite import to_plain_tflite
+from conversion.tflite_graph import operators
 from keras_fastvit import fuse
 from keras_fastvit.applications import CONSTRUCTORS
 from keras_fastvit.variants import VARIANTS

@@ -12,10 +12,10 @@ from keras import layers, ops
 
 from conversion.converter import convert
 from conversion.layer_report import LayerError
-from conversion.litert import TFLiteModel, operators
+from conversion.litert import TFLiteModel
 from conversion.metrics import sqnr_db
 from conversion.tensorflow_to_tflite import reason, to_tflite
-from conversion.tflite_graph import read_graph
+from conversion.tflite_graph import operators, read_graph
 from tests.models import images, randomize, relative_difference, run
 
 pytestmark = pytest.mark.single_backend
@@ -55,9 +55,11 @@ def test_int8(int8, tmp_path):
     graph = read_graph(converted.content)
     assert {tensor.dtype for tensor in graph.tensors} == {"INT8", "INT32"}
     assert [graph.tensors[i].dtype for i in (*graph.inputs, *graph.outputs)] == ["INT8", "INT8"]
-    np.testing.assert_allclose(converted.outputs, outputs(model, x), rtol=1e-5, atol=1e-5)
-    assert converted.outputs.dtype == np.float32
-    assert sqnr_db(converted.outputs, predictions(converted.content, tmp_path, x)) > 25
+    assert list(converted.outputs) == ["output"]
+    received = converted.outputs["output"]
+    np.testing.assert_allclose(received, outputs(model, x), rtol=1e-5, atol=1e-5)
+    assert received.dtype == np.float32
+    assert sqnr_db(received, predictions(converted.content, tmp_path, x)) > 25
 
 
 def test_the_same_images_give_the_same_file(int8):
@@ -97,7 +99,7 @@ def test_options_of_int8_arrive(tmp_path):
     assert len(floats) == 2  # into the softmax and out of it
     assert default.layers != other.layers
     for content in (default.content, other.content):
-        assert sqnr_db(default.outputs, predictions(content, tmp_path, x)) > 15
+        assert sqnr_db(default.outputs["output"], predictions(content, tmp_path, x)) > 15
 
 
 def test_float_precisions(tmp_path):
@@ -136,7 +138,7 @@ def test_a_model_in_mixed_precision_is_converted_in_float32(tmp_path):
     twin.set_weights(model.get_weights())
     x = images(4, 8, 8, 3)
     converted, expected = convert(model, x), outputs(twin, x)
-    assert relative_difference(converted.outputs, expected) < 1e-5
+    assert relative_difference(converted.outputs["output"], expected) < 1e-5
     assert relative_difference(predictions(converted.content, tmp_path, x), expected) < 1e-5
 
 
@@ -181,7 +183,7 @@ images = np.random.default_rng(0).normal(size=(20, 8, 8, 3)).astype("float32")
 converted = convert(model, images, "int8", images)
 assert keras.backend.backend() == "jax"
 own = np.concatenate([model(images[i : i + 1]) for i in range(20)])
-print(np.abs(own - converted.outputs).max() / np.abs(own).max(), len(converted.layers))
+print(np.abs(own - converted.outputs["output"]).max() / np.abs(own).max(), len(converted.layers))
 """
 
 

@@ -132,6 +132,14 @@ class TestClassifier:
         expected = run(model, preprocess_input(pixels, "channels_last"))
         np.testing.assert_allclose(classifier.logits(pixels), expected, rtol=1e-3, atol=1e-4)
 
+    @pytest.mark.parametrize("normalization", ["clip", "unit"])
+    def test_normalises_as_told(self, normalization):
+        model = tiny(input_shape=(32, 32, 3), **LAST)
+        pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+        received = Classifier(model, 0.9, normalization=normalization).logits(pixels)
+        expected = run(model, preprocess_input(pixels, "channels_last", normalization))
+        np.testing.assert_allclose(received, expected, rtol=1e-3, atol=1e-4)
+
     def test_crops_as_told(self, tmp_path):
         image = Image.new("RGB", (80, 80), "white")
         image.paste("black", (20, 20, 60, 60))

@@ -21,12 +21,15 @@ from conversion import export_tflite as module
 from conversion import sidecar
 from conversion.calibration import Calibration
 from conversion.converter import Conversion
+from conversion.export_report import summary
 from conversion.export_tflite import export, main
 from conversion.layer_report import LayerError
-from conversion.litert import TFLiteModel, operators
+from conversion.litert import TFLiteFile, TFLiteModel
+from conversion.metrics import sqnr_db
 from conversion.quantization import quantize as decide
 from conversion.self_check import LARGEST_DIFFERENCE
 from conversion.tensorflow_to_tflite import to_int8_tflite
+from conversion.tflite_graph import operators
 from keras_fastvit import FastViT, fuse
 from keras_fastvit.blocks import AttentionBlock
 from keras_fastvit.preprocessing import NORMALIZATIONS
@@ -205,10 +208,15 @@ MODELS = {
         None,
         r"batch must be None or 1.*\(8, 32, 32, 3\)$",
     ),
-    "outputs": (
-        lambda: _functional(lambda x: [x, x + 1]),
+    "inputs": (
+        lambda: keras.Model([x := keras.Input((8, 8, 3)), y := keras.Input((8, 8, 3))], x + y),
         None,
-        "one output.* with 1 inputs and 2 outputs$",
+        "one input.* with 2 inputs$",
+    ),
+    "outputs of one name": (
+        lambda: _functional(lambda x: {"a": [x], "a_0": x + 1}),
+        None,
+        "names of their own.*outputs a_0, a_0$",
     ),
     "no image": (
         lambda: keras.Sequential([keras.Input((8,)), layers.Dense(2)], name="flat"),
@@ -327,7 +335,7 @@ def to_conversion(
     model, images, quantize="none", calibration=None, gelu="sigmoid", **kwargs
 ) -> Conversion:
     """In place of `convert`, which starts a process: TensorFlow's converter in this one."""
-    outputs = np.concatenate([run(model, image[None]) for image in images])
+    outputs = {"output": np.concatenate([run(model, image[None]) for image in images])}
     if quantize != "int8":
         return Conversion(to_tflite(model), outputs, [])
     decided = decide(model, calibration, gelu)
@@ -468,8 +476,9 @@ class TestWhatIsWritten:
     ):
         path = tmp_path / "model.tflite"
         path.write_bytes(b"what was there")
-        outputs = converted[quantize].outputs
-        wrong = replace(converted[quantize], outputs=outputs + off * np.abs(outputs).max())
+        outputs = converted[quantize].outputs["output"]
+        outputs = outputs + off * np.abs(outputs).max()
+        wrong = replace(converted[quantize], outputs={"output": outputs})
         monkeypatch.setattr(module, "convert", lambda *args, **kwargs: wrong)
         with pytest.raises(ArithmeticError, match=f"not kept.*{message}"):
             export_tiny(path, quantize)
@@ -495,7 +504,7 @@ class TestWhatIsWritten:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.SELECT_TF_OPS]
         content = converter.convert()
         assert operators(content) == {"FlexIdentity": 2, "FlexMatrixInverse": 1}
-        conversion = Conversion(content, np.zeros((3, 5)), [])
+        conversion = Conversion(content, {"output": np.zeros((3, 5))}, [])
         monkeypatch.setattr(module, "convert", lambda *args, **kwargs: conversion)
         with pytest.raises(
             ValueError, match=r"built into LiteRT only. Received: FlexIdentity, FlexMatrixInverse"
@@ -624,3 +633,40 @@ class TestCommand:
         assert re.search(message, printed)
         assert "Traceback" not in printed
         assert names(tmp_path) == ["text.keras"]
+
+
+@pytest.mark.parametrize("quantize", ["none", "int8"])
+def test_several_outputs_go_by_their_names(tmp_path, quantize):
+    """They differ in kind, scale and shape: none can be taken for another."""
+    image = keras.Input((32, 32, 3))
+    backbone = tiny(input_shape=(32, 32, 3), include_top=False)
+    level, deep = (
+        keras.Model(backbone.input, list(backbone.pyramid_outputs.values())[i])(image)
+        for i in (0, -1)
+    )
+    heads = {
+        "scores": layers.Conv2D(6, 3, padding="same", name="scores")(level),
+        "boxes": layers.Conv2D(6, 3, padding="same", name="boxes")(level),
+        "angle": layers.Dense(1, name="angle")(layers.GlobalAveragePooling2D()(deep)),
+    }
+    model = randomize(keras.Model(image, heads))
+    model.get_layer("boxes").set_weights([10 * x for x in model.get_layer("boxes").get_weights()])
+    path, x = tmp_path / "model.tflite", images(16, 32, 32, 3)
+    exported = export(model, path, quantize=quantize, calibration=x)
+    expected = {name: np.asarray(y) for name, y in model.predict(x, verbose=0).items()}
+    received = TFLiteFile(path).predict_each(x)
+    assert set(received) == set(expected) == {"scores", "boxes", "angle"}
+    for name, y in expected.items():
+        assert received[name].shape == y.shape
+        assert sqnr_db(y, received[name]) > (90 if quantize == "none" else 18), name
+    described = sidecar.read(path)
+    assert "output" not in described
+    assert {x["name"]: tuple(x["shape"][1:]) for x in described["outputs"]} == {
+        name: y.shape[1:] for name, y in expected.items()
+    }
+    assert exported.check.agreement is None
+    assert "boxes (1, " in summary(exported)
+    with pytest.raises(ValueError, match=r"one output\. Received: 1 inputs and 3 outputs"):
+        TFLiteModel(path)
+    with pytest.raises(ValueError, match=r"one output\. Received: 2 labels for a model with 3"):
+        export(model, path, labels=["a", "b"])

@@ -13,8 +13,7 @@ import pytest
 from conversion import sidecar
 from conversion.delegation import delegation
 from conversion.inspect_tflite import inspect, main
-from conversion.litert import operators
-from conversion.tflite_graph import read_graph
+from conversion.tflite_graph import operators, read_graph
 from keras_fastvit import fuse
 from tests.models import TINY, tiny
 from tests.tflite_files import (

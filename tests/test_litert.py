@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from conversion import litert
-from conversion.litert import TFLiteModel, check, operators
+from conversion.litert import TFLiteModel, check
+from conversion.tflite_graph import operators
 from tests.tflite_files import crashing_content
 
 pytestmark = pytest.mark.single_backend
@@ -139,7 +140,7 @@ def test_invoke_repeats_the_last_run(path):
     model = TFLiteModel(path)
     model(np.ones((1, 2), "float32"))
     model.invoke()
-    assert model._interpreter.get_tensor(model._output["index"]).tolist() == [[2, 2]]
+    assert model._interpreter.get_tensor(model._outputs[0]["index"]).tolist() == [[2, 2]]
 
 
 class TestCheck:

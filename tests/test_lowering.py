@@ -17,8 +17,8 @@ from keras import layers
 
 from conversion.converter import convert
 from conversion.depthwise_lowering import MAX_TAPS, split_depthwise
-from conversion.litert import operators
 from conversion.lowering import REWRITES, TARGETS, lower
+from conversion.tflite_graph import operators
 from keras_fastvit import FastViT, fuse
 from keras_fastvit.variants import VARIANTS
 from tests.lowered_models import (

@@ -8,11 +8,11 @@ from keras import layers
 from conversion.activation_ranges import scale_and_zero_point
 from conversion.export_tflite import export
 from conversion.int8_form import LINEAR_SUFFIX
-from conversion.litert import TFLiteModel, operators
+from conversion.litert import TFLiteModel
 from conversion.lowering import lower
 from conversion.metrics import sqnr_db
 from conversion.quantization import CURES, quantize
-from conversion.tflite_graph import read_graph
+from conversion.tflite_graph import operators, read_graph
 from keras_fastvit import fuse
 from keras_fastvit.graph_rewriting import calls_of
 from tests.models import images, randomize, run, tiny

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from keras_fastvit import load_image, preprocess_input
+from keras_fastvit.preprocessing import NORMALIZATIONS
 from keras_fastvit.training.folders import Examples, find_training_data
 from keras_fastvit.training.pipeline import TrainingBatches, ValidationBatches
 from keras_fastvit.training.recipes import Augmentation
@@ -84,12 +85,30 @@ def test_labels_are_smoothed(folder: Path, examples: Examples) -> None:
 
 
 @pytest.mark.single_backend
-def test_validation_sees_what_the_exported_model_sees(folder: Path, examples: Examples) -> None:
-    batches = ValidationBatches(folder, examples, 32, 6, crop_pct=0.8)
+def test_training_normalises_as_its_variant_wants(folder: Path, examples: Examples) -> None:
+    """One linear map of the same pixels, whatever has been done to them before."""
+    arguments = (folder, examples, 3, 32, 4, Augmentation((1.0, 1.0)), 0.0, 0)
+    received = {}
+    for name in NORMALIZATIONS:
+        batches = TrainingBatches(*arguments, normalization=name)
+        received[name] = batches[0][0]
+        batches.close()
+    assert 0 <= received["unit"].min() < received["unit"].max() <= 1
+    for name, (mean, std) in NORMALIZATIONS.items():
+        expected = (received["unit"] - np.array(mean)) / np.array(std)
+        np.testing.assert_allclose(received[name], expected, atol=1e-5)
+
+
+@pytest.mark.single_backend
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_validation_sees_what_the_exported_model_sees(
+    folder: Path, examples: Examples, normalization: str
+) -> None:
+    batches = ValidationBatches(folder, examples, 32, 6, 0.8, normalization)
     assert len(batches) == 3
     images = np.concatenate([batches[i][0] for i in range(3)])
     expected = np.stack([load_image(folder / path, 32, 0.8) for path in examples.images])
-    expected = preprocess_input(expected, "channels_last")
+    expected = preprocess_input(expected, "channels_last", normalization)
     np.testing.assert_array_equal(images[: len(examples)], expected)
     # The last batch is filled.
     assert len(images) == 18

@@ -34,6 +34,7 @@ class Classifier:
         crop_pct: Share of the resized image's short side that the crop keeps.
         labels: Names of the classes, where they are known.
         image_size: Height and width in pixels, for a model whose sides are None.
+        normalization: How images are normalised; see `preprocess_input`.
 
     Attributes:
         model: What computes the logits.
@@ -51,6 +52,7 @@ class Classifier:
         crop_pct: float,
         labels: Sequence[str] | None = None,
         image_size: tuple[int, int] | None = None,
+        normalization: str = "imagenet",
     ) -> None:
         self.model, _ = to_logits(fuse(model))
         shape: Any = self.model.input_shape
@@ -70,6 +72,7 @@ class Classifier:
         if labels is not None:
             check_labels(labels, self.model.output_shape)
         self.crop_pct, self.labels = crop_pct, labels
+        self._normalization = normalization
 
     def load(self, path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         """Returns an image file's pixels, uint8 `(height, width, 3)`.
@@ -80,9 +83,14 @@ class Classifier:
         """
         return load_image(path, self.size, self.crop_pct)
 
+    def normalized(self, pixels: Array) -> Array:
+        """Maps uint8 images `(images, height, width, 3)` to the model's input, float32."""
+        normalized: Array = preprocess_input(pixels, "channels_last", self._normalization)
+        return normalized
+
     def logits(self, pixels: Array) -> Array:
         """Maps uint8 images `(images, height, width, 3)` to float32 `(images, classes)`."""
-        inputs = preprocess_input(pixels, "channels_last")
+        inputs = self.normalized(pixels)
         return np.asarray(self.model.predict(inputs, batch_size=BATCH, verbose=0), "float32")
 
 

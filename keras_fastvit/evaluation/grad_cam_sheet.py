@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.preprocessing import preprocess_input
 
 from .classifier import Answers, Classifier
 from .grad_cam import grad_cam
@@ -64,7 +63,7 @@ def pictures(classifier: Classifier, answers: Answers, places: Array) -> list[Pi
     probabilities = softmax(answers.logits[places])
     best = probabilities.argmax(axis=1)
     pixels = np.stack([classifier.load(answers.paths[place]) for place in places])
-    inputs = preprocess_input(pixels, "channels_last")
+    inputs = classifier.normalized(pixels)
     maps = grad_cam(classifier.model, inputs, answers.considered[best])
     return [
         Picture(

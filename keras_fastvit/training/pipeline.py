@@ -41,10 +41,12 @@ class Batches(keras.utils.PyDataset):
             another error from it.
     """
 
-    def __init__(self, root: Path, examples: Examples, side: int, batch_size: int) -> None:
+    def __init__(
+        self, root: Path, examples: Examples, side: int, batch_size: int, normalization: str
+    ) -> None:
         super().__init__()
         self.root, self.examples, self.side = root, examples, side
-        self.batch_size = batch_size
+        self.batch_size, self._normalization = batch_size, normalization
         self.failure: Exception | None = None
         self._epoch = 0
         self._lock = Lock()
@@ -90,6 +92,11 @@ class Batches(keras.utils.PyDataset):
             lambda: self.batch(epoch, index, [image.result() for image in images])
         )
 
+    def normalized(self, images: list[NDArray[np.uint8]]) -> Array:
+        """Returns images as the model takes them, float32 `(batch, side, side, 3)`."""
+        stacked: Array = preprocess_input(np.stack(images), "channels_last", self._normalization)
+        return stacked
+
     def make(self, epoch: int, index: int) -> Any:
         """Returns a batch, made in this thread."""
         places = range(self.images_in(index))
@@ -128,6 +135,7 @@ class TrainingBatches(Batches):
         augmentation: What is done to images.
         label_smoothing: Share of each label that is spread over all classes.
         seed: Of all that is random.
+        normalization: How images are normalised; see `preprocess_input`.
     """
 
     def __init__(
@@ -140,8 +148,9 @@ class TrainingBatches(Batches):
         augmentation: Augmentation,
         label_smoothing: float,
         seed: int,
+        normalization: str = "imagenet",
     ) -> None:
-        super().__init__(root, examples, side, batch_size)
+        super().__init__(root, examples, side, batch_size, normalization)
         spread = label_smoothing / classes
         self._labels = np.eye(classes, dtype="float32") * (1 - label_smoothing) + spread
         self._labels = self._labels.astype("float32")
@@ -169,7 +178,7 @@ class TrainingBatches(Batches):
         """Returns images `(batch, side, side, 3)` and labels `(batch, classes)`, both float32."""
         chosen = [self._example(epoch, index, place) for place in range(self.batch_size)]
         return augmented_batch(
-            preprocess_input(np.stack(images), "channels_last"),
+            self.normalized(images),
             self._labels[self.examples.labels[chosen]],
             self.augmentation,
             generator(self.seed, Purpose.BATCH, epoch, index),
@@ -193,12 +202,19 @@ class ValidationBatches(Batches):
         side: Of the images in pixels.
         batch_size: Images a batch.
         crop_pct: Share of the resized image's short side that the crop keeps.
+        normalization: How images are normalised; see `preprocess_input`.
     """
 
     def __init__(
-        self, root: Path, examples: Examples, side: int, batch_size: int, crop_pct: float
+        self,
+        root: Path,
+        examples: Examples,
+        side: int,
+        batch_size: int,
+        crop_pct: float,
+        normalization: str = "imagenet",
     ) -> None:
-        super().__init__(root, examples, side, batch_size)
+        super().__init__(root, examples, side, batch_size, normalization)
         self.crop_pct = crop_pct
 
     def __len__(self) -> int:
@@ -214,4 +230,4 @@ class ValidationBatches(Batches):
     def batch(self, epoch: int, index: int, images: list[NDArray[np.uint8]]) -> tuple[Array]:
         """Returns images, float32 `(batch, side, side, 3)`, in a tuple."""
         filled = images + images[-1:] * (self.batch_size - len(images))
-        return (preprocess_input(np.stack(filled), "channels_last"),)
+        return (self.normalized(filled),)

@@ -23,6 +23,7 @@ class StartingPoint:
         weights: What `find_weights` has found; None for random weights.
         side: Of the images in pixels.
         crop_pct: Share of an image's short side that the validation's crop keeps.
+        normalization: How images are normalised; see `preprocess_input`.
         drop_path_rate: Stochastic depth rate of the last block.
     """
 
@@ -30,6 +31,7 @@ class StartingPoint:
     weights: NamedWeights | Path | None
     side: int
     crop_pct: float
+    normalization: str
     drop_path_rate: float
 
     def build(self, classes: int) -> FastViT:
@@ -94,5 +96,6 @@ def starting_point(
         found,
         recipe.image_size or (named.image_size if named else DEFAULT_SIDE),
         named.crop_pct if named else row.crop_pct,
+        row.normalization,
         row.drop_path_rate_distilled if recipe.distilled else row.drop_path_rate,
     )

@@ -96,9 +96,12 @@ def train(
         size = _batch_size(recipe, found, devices, console)
         batches = TrainingBatches(
             *(root, found.train, classes, start.side, size),
-            *(recipe.augmentation, recipe.label_smoothing, seed),
+            *(recipe.augmentation, recipe.label_smoothing, seed, start.normalization),
         )
-        validation = ValidationBatches(root, found.validation, start.side, size, start.crop_pct)
+        validation = ValidationBatches(
+            *(root, found.validation, start.side, size),
+            *(start.crop_pct, start.normalization),
+        )
         model = start.build(classes)
         if saved.epoch == 0:
             start.load_weights(model)
