@@ -90,7 +90,8 @@ def export(
 
     Args:
         model: A FastViT in training or inference form, or any functional or Sequential model of
-            Keras' and this package's layers, with one image input `(batch, height, width,
+            Keras' and this package's layers, and of layers that others have composed of Keras'
+            (`keras_fastvit.inlining`), with one image input `(batch, height, width,
             channels)`, normalised as by `preprocess_input`. Its own backend does not matter. If
             it has several outputs, these go by the keys of their dict or by `output_0`, `output_1`.
             Of a model with fake quantisation (`quantization_aware`) the weights, and in int8 the
