@@ -13,6 +13,7 @@ from .depth_multiplier_lowering import split_depth_multipliers
 from .depthwise_lowering import split_depthwise
 from .static_graph import static_graph
 from .strided_depthwise_lowering import split_strided_depthwise
+from .upsampling_lowering import concatenate_repeats
 
 REWRITES: dict[str, Callable[[keras.Model], keras.Model]] = {
     "batch_norm": fold_batch_norms,
@@ -21,12 +22,16 @@ REWRITES: dict[str, Callable[[keras.Model], keras.Model]] = {
     "depth_multiplier": split_depth_multipliers,
     "depthwise": split_depthwise,
     "strided_depthwise": split_strided_depthwise,
+    "upsampling": concatenate_repeats,
 }
 """All rewrites by name, in the order in which they are applied."""
 
 TARGETS: dict[str, tuple[str, ...]] = {
     # Everything that XNNPACK gains from; measured, see each rewrite.
-    "cpu": ("batch_norm", "attention", "depth_multiplier", "depthwise", "strided_depthwise"),
+    "cpu": (
+        *("batch_norm", "attention", "depth_multiplier", "depthwise", "strided_depthwise"),
+        "upsampling",
+    ),
     # Not measured. A GPU computes 49 taps in one pass over memory, which is what it waits for;
     # a sum of three convolutions is five passes. It refuses tensors with five axes.
     "gpu": ("batch_norm", "attention", "depth_multiplier"),

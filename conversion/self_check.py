@@ -40,6 +40,7 @@ DELEGATED = {
     *("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "SOFTMAX"),
     *("ADD", "SUB", "MUL", "MEAN", "AVERAGE_POOL_2D", "MAX_POOL_2D", "GELU", "LOGISTIC", "TANH"),
     *("CONCATENATION", "PAD", "RESHAPE", "SLICE", "STRIDED_SLICE", "TRANSPOSE"),
+    "RESIZE_BILINEAR",
 }
 """What XNNPACK has kernels for, and a FastViT or its head may consist of."""
 
