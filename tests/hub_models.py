@@ -29,9 +29,10 @@ TASKS = {
 """By the name that a task has in its example, the heading over that."""
 
 
-def in_one_process() -> list[Any]:
-    """The tasks as parameters of tests, which share what is cached below."""
-    return [pytest.param(name, marks=pytest.mark.xdist_group(f"hub_{name}")) for name in TASKS]
+def in_one_process(*names: str) -> list[Any]:
+    """Tasks, by default all, as parameters of tests, which share what is cached below."""
+    groups = {name: pytest.mark.xdist_group(f"hub_{name}") for name in names or TASKS}
+    return [pytest.param(name, marks=group) for name, group in groups.items()]
 
 
 def small(**kwargs: Any) -> FastViT:
