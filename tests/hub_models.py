@@ -41,7 +41,7 @@ def small(**kwargs: Any) -> FastViT:
 
 
 def example(heading: str, number: int = 0) -> str:
-    """A block of code below a heading, for images 64 pixels square, importable without installation."""
+    """A block of code below a heading, for images 64 pixels square and a package not installed."""
     page = (ROOT / "docs" / "keras_hub.md").read_text(encoding="utf-8")
     _, found, section = page.partition(f"# {heading}\n")
     assert found
