@@ -98,14 +98,15 @@ def _with_parts(layer: keras.Layer, parts: list[Any], name: str) -> keras.Layer:
 
 
 def _affine(norm: layers.BatchNormalization) -> fusion.Affine:
-    mean, variance = (np.float64(_array(x)) for x in (norm.moving_mean, norm.moving_variance))
-    gamma = np.float64(_array(norm.gamma)) if norm.scale else np.ones_like(mean)
-    beta = np.float64(_array(norm.beta)) if norm.center else np.zeros_like(mean)
+    mean, variance = _array(norm.moving_mean), _array(norm.moving_variance)
+    gamma = _array(norm.gamma) if norm.scale else np.ones_like(mean)
+    beta = _array(norm.beta) if norm.center else np.zeros_like(mean)
     return fusion.batch_norm(gamma, beta, mean, variance, norm.epsilon)
 
 
-def _array(x: Any) -> Any:
-    return ops.convert_to_numpy(x)
+def _array(x: Any) -> fusion.Array:
+    values: fusion.Array = ops.convert_to_numpy(x).astype("float64")
+    return values
 
 
 def _is_depthwise(layer: keras.Layer) -> bool:
