@@ -12,7 +12,7 @@ from keras import tree
 from keras_fastvit import fuse
 from keras_fastvit.inlining import inline
 from keras_fastvit.layers import Dropout, FastViTLayer
-from tests.hub_models import TASKS, example, in_one_process, run_example, trained
+from tests.hub_models import ROOT, TASKS, example, in_one_process, run_example, small, trained
 from tests.models import images, relative_difference, run
 
 tasks = pytest.mark.parametrize("name", in_one_process())
@@ -103,9 +103,20 @@ def test_decoding_what_the_fused_detector_gives_are_the_tasks_predictions(tmp_pa
     )
 
 
-def test_every_example_is_run():
-    from tests.hub_models import ROOT
+@pytest.mark.single_backend
+def test_a_level_that_the_backbone_does_not_have_is_named():
+    import keras_hub
 
+    backbone = small(include_top=False, input_shape=(64, 64, 3))
+    with pytest.raises(KeyError, match="P1"):
+        keras_hub.models.RetinaNetBackbone(backbone, min_level=1, max_level=5, use_p5=False)
+    with pytest.raises(KeyError, match="P6"):
+        keras_hub.models.DeepLabV3Backbone(
+            backbone, spatial_pyramid_pooling_key="P6", upsampling_size=8, dilation_rates=[2]
+        )
+
+
+def test_every_example_is_run():
     page = (ROOT / "docs" / "keras_hub.md").read_text(encoding="utf-8")
     # The tasks', and those of fusing, exporting and boxes.
     assert page.count("```python") == len(TASKS) + 3
