@@ -643,10 +643,8 @@ def test_several_outputs_go_by_their_names(tmp_path, quantize):
     """They differ in kind, scale and shape: none can be taken for another."""
     image = keras.Input((32, 32, 3))
     backbone = tiny(input_shape=(32, 32, 3), include_top=False)
-    level, deep = (
-        keras.Model(backbone.input, list(backbone.pyramid_outputs.values())[i])(image)
-        for i in (0, -1)
-    )
+    pyramid = keras.Model(backbone.input, backbone.pyramid_outputs)(image)
+    level, deep = pyramid["P2"], pyramid["P5"]
     heads = {
         "scores": layers.Conv2D(6, 3, padding="same", name="scores")(level),
         "boxes": layers.Conv2D(6, 3, padding="same", name="boxes")(level),
