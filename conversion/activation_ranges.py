@@ -37,6 +37,7 @@ _REARRANGING = (
     layers.MaxPooling2D,
     layers.Permute,
     layers.Reshape,
+    layers.Resizing,
     layers.UpSampling2D,
     layers.ZeroPadding2D,
 )

@@ -29,7 +29,7 @@ def with_weights(
     """
     config = {**layer.get_config(), "name": name, "use_bias": bias is not None, **config}
     new = type(layer).from_config(config)
-    inputs = kernel.shape[-2]
+    inputs = kernel.shape[-2] * getattr(layer, "groups", 1)
     new.build((None, inputs) if isinstance(layer, keras.layers.Dense) else (1, None, None, inputs))
     new.set_weights([kernel] if bias is None else [kernel, bias])
     return new

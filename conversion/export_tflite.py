@@ -34,6 +34,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from keras_fastvit import fuse
+from keras_fastvit.inlining import inline
 from keras_fastvit.labels import check_labels, read_labels
 from keras_fastvit.logits import to_logits
 from keras_fastvit.model_arguments import (
@@ -94,7 +95,8 @@ def export(
 
     Args:
         model: A FastViT in training or inference form, or any functional or Sequential model of
-            Keras' and this package's layers, with one image input `(batch, height, width,
+            Keras' and this package's layers, and of layers that others have composed of Keras'
+            (`keras_fastvit.inlining`), with one image input `(batch, height, width,
             channels)`, normalised as by `preprocess_input`. Its own backend does not matter. If
             it has several outputs, these go by the keys of their dict or by `output_0`, `output_1`.
             Of a model with fake quantisation (`quantization_aware`) the weights, and in int8 the
@@ -144,7 +146,7 @@ def export(
     normalization = normalization or normalization_of(model)
     _check_arguments(path, quantize, calibration, target, gelu, normalization)
     _check_installed(quantize)
-    fused, ranges = int8_form_of(model, image_size) if trained else (fuse(model), None)
+    fused, ranges = int8_form_of(model, image_size) if trained else (inline(fuse(model)), None)
     shape = input_shape(fused, image_size)
     logits, activation = to_logits(fused)
     if labels is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 import keras
 
 from .attention_lowering import split_heads
+from .batch_norm_lowering import fold_batch_norms
 from .depth_multiplier_lowering import split_depth_multipliers
 from .depthwise_lowering import split_depthwise
 from .static_graph import static_graph
@@ -15,7 +16,8 @@ from .strided_depthwise_lowering import split_strided_depthwise
 from .upsampling_lowering import repeat_pixels
 
 REWRITES: dict[str, Callable[[keras.Model], keras.Model]] = {
-    # First: the einsums that it replaces hide that a map is a single pixel.
+    "batch_norm": fold_batch_norms,
+    # Before the others: the einsums that it replaces hide that a map is a single pixel.
     "attention": split_heads,
     "depth_multiplier": split_depth_multipliers,
     "depthwise": split_depthwise,
@@ -26,15 +28,18 @@ REWRITES: dict[str, Callable[[keras.Model], keras.Model]] = {
 
 TARGETS: dict[str, tuple[str, ...]] = {
     # Everything that XNNPACK gains from; measured, see each rewrite.
-    "cpu": ("attention", "depth_multiplier", "depthwise", "strided_depthwise", "upsampling"),
+    "cpu": (
+        *("batch_norm", "attention", "depth_multiplier", "depthwise", "strided_depthwise"),
+        "upsampling",
+    ),
     # Not measured. A GPU computes 49 taps in one pass over memory, which is what it waits for;
     # a sum of three convolutions is five passes. It refuses tensors with five axes, which
     # pixels are otherwise repeated in.
-    "gpu": ("attention", "depth_multiplier", "upsampling"),
+    "gpu": ("batch_norm", "attention", "depth_multiplier", "upsampling"),
     # Not measured. A Snapdragon's NPU takes 459 ms for one strided 7×7 convolution of depth
     # multiplier 2, and 0.68 ms for one of multiplier 1 (litert-torch issue 1211), which it
     # computes as it is.
-    "npu": ("attention", "depth_multiplier", "upsampling"),
+    "npu": ("batch_norm", "attention", "depth_multiplier", "upsampling"),
 }
 """Which rewrites are for which hardware."""
 

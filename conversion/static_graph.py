@@ -116,9 +116,36 @@ class _StaticGraph(GraphRewriter):
             twins = {id(x): y for x, y in zip(graph.inputs, inputs, strict=True)}
             self.walk(graph, twins)
             return tree.map_structure(lambda x: twins[id(x)], graph.output)
-        if isinstance(operation, _INERT):
+        if isinstance(operation, _INERT) or _changes_nothing(operation):
             return args[0]
+        layer = self.form(lambda: _as_layer(operation), operation, "layer")
+        if layer is not None:
+            return self.keep_name(layer)(*args, **kwargs)
         return super().call(operation, args, kwargs)
+
+
+def _changes_nothing(operation: Any) -> bool:
+    """Whether this resizes to the size that the map has, or casts to the type that it has."""
+    if not isinstance(operation, layers.Resizing) and type(operation).__name__ != "Cast":
+        return False
+    return all(
+        (x.shape, x.dtype) == (y.shape, y.dtype)
+        for node in operation._inbound_nodes
+        for x, y in zip(node.input_tensors, node.outputs, strict=True)
+    )
+
+
+def _as_layer(operation: Any) -> keras.Layer | None:
+    """Returns the layer for an operation that has one by which the rewrites and int8 know it."""
+    kind, dtype = type(operation).__name__, operation._inbound_nodes[0].outputs[0].dtype
+    if kind == "Concatenate" and not isinstance(operation, keras.Layer):
+        return layers.Concatenate(operation.axis, name=operation.name, dtype=dtype)
+    # Of `keras.ops`, of `keras.activations`, or a layer.
+    if kind in ("Relu", "ReLU"):
+        bend = [getattr(operation, name, 0) for name in ("negative_slope", "threshold")]
+        if not any(bend) and getattr(operation, "max_value", None) is None:
+            return layers.Activation("relu", name=operation.name, dtype=dtype)
+    return None
 
 
 def _name_functions(model: keras.Model) -> None:

@@ -71,7 +71,7 @@ class GraphRewriter:
         copy = self.form(lambda: self.keep_name(copy_of(operation)), operation)
         outputs = copy(*args, **kwargs)
         if isinstance(operation, keras.Layer):
-            _copy_state(operation, copy)
+            copy_state(operation, copy)
         return outputs
 
     def form(self, make: Callable[[], Any], *key: Any) -> Any:
@@ -88,7 +88,7 @@ class GraphRewriter:
     def _make_names_unique(self, outputs: list[Any]) -> None:
         # Copies keep the user's names. These can be Keras' automatic ones, which start anew in
         # each process: a model that was loaded may hold an `add_1` as old as the one made here.
-        operations = {id(operation): operation for operation in _operations(outputs)}
+        operations = {id(operation): operation for operation in operations_of(outputs)}
         taken = {x.name for key, x in operations.items() if key in self._kept_names}
         for key, operation in operations.items():
             if key not in self._kept_names:
@@ -152,7 +152,8 @@ def copy_of(operation: Any) -> Any:
     return type(operation).from_config(operation.get_config())
 
 
-def _copy_state(layer: keras.Layer, copy: keras.Layer) -> None:
+def copy_state(layer: keras.Layer, copy: keras.Layer) -> None:
+    """Gives a copy of a layer, which has been built, the layer's weights."""
     # By each layer's own protocol, as what a layer computes from its weights (the mean of a
     # `Normalization`) must follow them.
     pairs = zip(layer._flatten_layers(), copy._flatten_layers(), strict=True)
@@ -171,7 +172,7 @@ def calls_of(graph: Functional) -> Iterator[Any]:
                 yield node
 
 
-def _operations(outputs: list[Any]) -> Iterator[Any]:
+def operations_of(outputs: list[Any]) -> Iterator[Any]:
     """What computes the tensors, from the last operation to the first, some more than once."""
     seen, waiting = set(), list(outputs)
     while waiting:

@@ -185,9 +185,12 @@ def test_a_gelu_that_no_weights_stand_before_is_exported_as_one_operator(tmp_pat
 
 
 @keras.saving.register_keras_serializable("tests")
-class Doubled(layers.Layer):
+class Scaled(layers.Layer):
+    def build(self, input_shape):
+        self.factor = self.add_weight(name="factor")
+
     def call(self, x):
-        return 2 * x
+        return self.factor * x
 
 
 class Subclassed(keras.Model):
@@ -239,9 +242,9 @@ MODELS = {
         "must be float32.*variable 'stem_0/kernel' of float16$",
     ),
     "custom layer": (
-        lambda: _functional(Doubled(name="mine")),
+        lambda: _functional(Scaled(name="mine")),
         None,
-        "Keras' own layers only. Received: layer 'mine' of type Doubled$",
+        "weights.*Keras' layers.*'mine' of type Scaled with the weight 'factor'$",
     ),
 }
 
