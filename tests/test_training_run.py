@@ -355,7 +355,7 @@ def test_a_loss_that_is_no_number(
     before = (output / "state.npz").read_bytes()
     monkeypatch.setattr(
         "keras_fastvit.training.pipeline.preprocess_input",
-        lambda pixels, data_format: np.full(pixels.shape, np.nan, "float32"),
+        lambda pixels, *how: np.full(pixels.shape, np.nan, "float32"),
     )
     with pytest.raises(FloatingPointError, match=r"Received: loss=nan in epoch 2, step \d"):
         train(images, output, TINY.name, SMALL)

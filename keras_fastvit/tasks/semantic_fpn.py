@@ -80,7 +80,8 @@ def SemanticFPN(  # noqa: N802 - a model's constructor, like those of the backbo
     Args:
         backbone: A `FastViT` in training form, with or without its top. Sides of its images are
             None or multiples of the coarsest level's stride, 32 for `"P5"`; so are those of the
-            images where they are None.
+            images where they are None. Then, on TensorFlow, the model runs eagerly only
+            (`run_eagerly=True`), as Keras' bilinear upsampling needs a known size in a graph.
         classes: Number of classes, the background among them.
         levels: Names in `backbone.pyramid_outputs`, one after the other from fine to coarse.
         neck_filters: Channels of the neck's levels.
