@@ -41,7 +41,8 @@ from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.model_arguments import normalization_of
 from keras_fastvit.model_files import read_model_file
 from keras_fastvit.preprocessing import preprocess_input
-from keras_fastvit.tasks.fitting import (
+from keras_fastvit.training.run_folder import RunFolder
+from keras_fastvit.training.tasks.fitting import (
     add_training_arguments,
     backbone,
     compiled,
@@ -49,7 +50,6 @@ from keras_fastvit.tasks.fitting import (
     positive_int,
     run,
 )
-from keras_fastvit.training.run_folder import RunFolder
 from keras_fastvit.variants import get_variant
 
 from .coco_data import DetectionBatches, Pictures, find_pictures, fitted

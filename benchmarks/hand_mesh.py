@@ -39,8 +39,8 @@ from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.evaluation.point_errors import mean_point_error, procrustes_error
 from keras_fastvit.model_files import read_model_file
 from keras_fastvit.tasks import HandMesh, HandModel, Mano, split_parameters
-from keras_fastvit.tasks.hand_fitting import LOSSES, PARTS, learner, meshes
 from keras_fastvit.training.fashion_mnist import adamw
+from keras_fastvit.training.tasks.hand_fitting import LOSSES, PARTS, learner, meshes
 
 from .hand_mesh_report import Errors, plot, to_json, to_markdown
 from .rendering import render

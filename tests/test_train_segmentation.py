@@ -11,11 +11,17 @@ import pytest
 from PIL import Image
 
 from keras_fastvit import fuse
-from keras_fastvit.tasks import ade20k
-from keras_fastvit.tasks.ade20k import CLASSES, IGNORED, TrainingScenes, find_scenes, read_labels
-from keras_fastvit.tasks.scene_augmentation import augmented_scene
-from keras_fastvit.tasks.segmentation_evaluation import input_size, mean_iou
-from keras_fastvit.tasks.train_segmentation import main
+from keras_fastvit.training.tasks import ade20k
+from keras_fastvit.training.tasks.ade20k import (
+    CLASSES,
+    IGNORED,
+    TrainingScenes,
+    find_scenes,
+    read_labels,
+)
+from keras_fastvit.training.tasks.scene_augmentation import augmented_scene
+from keras_fastvit.training.tasks.segmentation import main
+from keras_fastvit.training.tasks.segmentation_evaluation import input_size, mean_iou
 from tests.models import TINY
 
 SIZES = {
@@ -215,7 +221,7 @@ def test_the_command(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
-    monkeypatch.setattr("keras_fastvit.tasks.train_segmentation.STEPS_PER_EPOCH", 1)
+    monkeypatch.setattr("keras_fastvit.training.tasks.segmentation.STEPS_PER_EPOCH", 1)
     assert main(arguments(data, run)) == 0
     printed = capsys.readouterr().out
     assert "5 scenes to train on, 2 epochs of 1 steps" in printed

@@ -1,6 +1,6 @@
 """Trains and evaluates the hand-mesh head on FreiHAND, as the paper's table of hands wants it.
 
-    python -m keras_fastvit.tasks.train_hand_mesh --data FreiHAND_pub_v2 --mano mano_right.npz \
+    python -m keras_fastvit.training.tasks.hand_mesh --data FreiHAND_pub_v2 --mano mano_right.npz \
         --model fastvit_ma36 --weights imagenet --output RUN
 
 prints a line an epoch, and the errors of joints and vertices on the 3,960 evaluation images after
@@ -8,7 +8,7 @@ Procrustes alignment: PA-MPJPE and PA-MPVPE, for which the paper has 6.6 and 6.7
 it writes `model.keras`, which gives a hand's 61 parameters and has nothing of MANO in it, and
 `history.csv`. Interrupted at any moment, the same command goes on after the last whole epoch.
 
-    python -m keras_fastvit.tasks.train_hand_mesh --data FreiHAND_pub_v2 --mano mano_right.npz \
+    python -m keras_fastvit.training.tasks.hand_mesh --data FreiHAND_pub_v2 --mano mano_right.npz \
         --evaluate RUN/model.keras
 
 only evaluates, in training or inference form. The layout of the data is described in `freihand.py`,
@@ -42,6 +42,8 @@ from keras_fastvit.evaluation.point_errors import procrustes_error
 from keras_fastvit.model_arguments import normalization_of
 from keras_fastvit.model_files import read_model_file
 from keras_fastvit.preprocessing import preprocess_input
+from keras_fastvit.tasks.hand_mesh import PARAMETERS, HandMesh
+from keras_fastvit.tasks.mano import Mano
 from keras_fastvit.training.run_folder import RunFolder
 from keras_fastvit.variants import get_variant
 
@@ -57,8 +59,6 @@ from .freihand import (
 )
 from .hand_batches import HandBatches
 from .hand_fitting import LOSSES, learner, meshes
-from .hand_mesh import PARAMETERS, HandMesh
-from .mano import Mano
 
 Array = NDArray[Any]
 
@@ -203,7 +203,7 @@ def _work(args: argparse.Namespace, console: Console) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m keras_fastvit.tasks.train_hand_mesh",
+        prog="python -m keras_fastvit.training.tasks.hand_mesh",
         description="Trains and evaluates the hand-mesh head on FreiHAND.",
     )
     add_training_arguments(parser, "the folder FreiHAND_pub_v2")

@@ -8,8 +8,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from .hand_mesh import project, split_parameters
-from .mano import Mano
+from keras_fastvit.tasks.hand_mesh import project, split_parameters
+from keras_fastvit.tasks.mano import Mano
 
 Array = NDArray[Any]
 

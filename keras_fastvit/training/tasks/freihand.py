@@ -26,9 +26,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from keras_fastvit.image_files import read_rgb, refusal
-
-from .mano import POSE
-from .mano_file import SHAPES
+from keras_fastvit.tasks.mano import POSE
+from keras_fastvit.tasks.mano_file import SHAPES
 
 Array = NDArray[Any]
 
