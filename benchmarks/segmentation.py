@@ -41,7 +41,7 @@ from .segmentation_scenes import CLASSES, SIDE, Scenes, TrainingScenes
 Array = NDArray[Any]
 
 NECK_FILTERS, HEAD_FILTERS = 64, 64
-STEPS = 9000
+STEPS = 12_000
 BATCH = 8
 PEAK_LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.05
