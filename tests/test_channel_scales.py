@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from keras import layers
 
-from conversion.channel_scales import FixedScaleError, apply_scales, channel_scales
+from conversion.channel_scales import LARGEST, FixedScaleError, apply_scales, channel_scales
 from conversion.int8_form import GELU_SLOPE, int8_form, is_gelu_gate
 from conversion.lowering import lower
-from conversion.quantization import _largest_values, _scaled, quantize
+from conversion.quantization import _EQUALISING_IMAGES, _largest_values, _scaled, quantize
 from keras_fastvit import fuse
 from keras_fastvit.graph_rewriting import calls_of
 from tests.models import images, randomize, relative_difference, run, tiny
@@ -123,7 +123,22 @@ def test_factors_without_known_values_are_one():
     assert np.all(channel_scales(model, {})["a"] == 1)
     assert np.all(channel_scales(model, {"b": np.ones(4)})["a"] == 1)
     found = channel_scales(model, {"a": np.array([1.0, 2, 4, 0])})["a"]
-    np.testing.assert_allclose(found, [4, 2, 1, 1000])
+    np.testing.assert_allclose(found, [4, 2, 1, LARGEST])
+
+
+def test_a_unit_that_is_silent_on_the_images_looked_at_is_not_cut_off_when_it_fires():
+    x = keras.Input(batch_shape=(1, 4, 4, 3))
+    rest = layers.GlobalAveragePooling2D(name="pool")(x)
+    rest = layers.Dense(3, activation="relu", name="hidden")(rest)
+    model = keras.Model(x, layers.Dense(4, name="last")(rest))
+    model.get_layer("hidden").set_weights([np.eye(3), np.zeros(3)])
+    randomize(model.get_layer("last"))
+    # The last channel is below zero on the first images, whose values the factors are made from.
+    calibration = np.abs(images(200, 4, 4, 3))
+    calibration[:_EQUALISING_IMAGES, ..., 2] *= -1
+    (*_, last) = quantize(model, calibration).layers
+    assert last.name == "last"
+    assert last.sqnr_db > 30
 
 
 def concatenated(x):
