@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import resource
 import shutil
 import socket
 import tempfile
@@ -83,3 +84,10 @@ def seed() -> None:
     import keras
 
     keras.utils.set_random_seed(0)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Says how much memory the tests took: of this process, or the largest one it has started."""
+    users = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    peak = max(resource.getrusage(user).ru_maxrss for user in users)  # in KiB on Linux
+    terminalreporter.write_line(f"peak memory of one process: {peak / 2**20:.1f} GiB")

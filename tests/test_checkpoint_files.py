@@ -476,7 +476,8 @@ def whole_files(saved, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     large = {"weight": np.random.default_rng(0).normal(size=(100, 100)).astype("float32")}
     save_file(large, folder / "model.safetensors")
-    torch.save(torch_tensors(large), folder / "model.pth")
+    for suffix in (".pth", ".pt"):
+        torch.save(torch_tensors(large), folder / f"model{suffix}")
     torch.save(torch_tensors(large), folder / "model.pth.tar", _use_new_zipfile_serialization=False)
     return {suffix: folder / f"model{suffix}" for suffix in TORCH_SUFFIXES} | {
         suffix: saved[1] / f"model{suffix}" for suffix in KERAS_SUFFIXES
