@@ -23,7 +23,7 @@ import torch
 from safetensors.numpy import save_file
 
 from keras_fastvit import FastViT, fuse
-from keras_fastvit.checkpoint_files import TORCH_SUFFIXES, read_torch_file
+from keras_fastvit.checkpoint_files import PICKLES, TORCH_SUFFIXES, read_torch_file
 from keras_fastvit.keras_files import KERAS_SUFFIXES, load_keras_file, save_keras_file
 
 CLASSES = 5
@@ -231,7 +231,7 @@ class TestMaliciousPickles:
             torch.save(checkpoint, path, _use_new_zipfile_serialization=kind == "zip")
 
     @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-    @pytest.mark.parametrize("suffix", [".pth", ".pth.tar"])
+    @pytest.mark.parametrize("suffix", PICKLES)
     @pytest.mark.parametrize("kind", ["zip", "legacy", "pickle", "tar"])
     def test_do_not_run(self, tmp_path, payload, kind, suffix):
         mark, payload = payload
