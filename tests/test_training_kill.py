@@ -14,6 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+import keras_fastvit  # noqa: F401 - registers what the models to load are made of
 from tests.photographs import write_photographs
 
 KILLS = int(os.environ.get("KERAS_FASTVIT_KILLS", "2"))
