@@ -14,6 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+import tests.models  # noqa: F401 - for models to be loaded
 from tests.photographs import write_photographs
 
 KILLS = int(os.environ.get("KERAS_FASTVIT_KILLS", "2"))
