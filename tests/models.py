@@ -39,7 +39,7 @@ LARGEST = ("fastvit_mci3", "fastvit_mci4")
 def at_full_width(names: Iterable[str]) -> list[Any]:
     """Variants as parameters of tests that build them whole: one process a variant.
 
-    The largest, whose tests take up to 5 and 8 GiB, share one, so never run at the same time.
+    The largest, whose tests take up to 4.3 and 8.4 GiB, share one, so never run at the same time.
     """
     groups = {name: "+".join(LARGEST) if name in LARGEST else name for name in names}
     return [pytest.param(name, marks=pytest.mark.xdist_group(groups[name])) for name in names]
