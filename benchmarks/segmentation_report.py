@@ -18,7 +18,7 @@ from .segmentation_scenes import CLASSES, MOST_HIDDEN, SIDE, TEXTURES
 Array = NDArray[Any]
 
 KERAS, FLOAT, INT8 = "Keras", "float32", "int8"
-SHOWN = 6
+SHOWN = 7
 
 
 @dataclass(frozen=True)
@@ -173,14 +173,17 @@ def plot(found: Found, path: Path) -> None:
     colour_map = ListedColormap(colours)
     figure = Figure(figsize=(1.65 * SHOWN, 7.6), layout="constrained")
     FigureCanvasAgg(figure)
+    # The first scene of each set of classes.
+    sets = [tuple(np.unique(labels)) for labels in found.labels]
+    shown = [sets.index(classes) for classes in dict.fromkeys(sets)][:SHOWN]
     rows = {
-        "scene": found.scenes,
-        "truth": found.labels,
-        **{name: found.predictions[name] for name in (FLOAT, INT8)},
+        "scene": found.scenes[shown],
+        "truth": found.labels[shown],
+        **{name: found.predictions[name][shown] for name in (FLOAT, INT8)},
     }
-    axes = figure.subplots(len(rows), SHOWN)
+    axes = figure.subplots(len(rows), len(shown), squeeze=False)
     for (title, pictures), line in zip(rows.items(), axes, strict=True):
-        for picture, axis in zip(pictures[:SHOWN], line, strict=True):
+        for picture, axis in zip(pictures, line, strict=True):
             axis.imshow(
                 picture,
                 cmap=colour_map,
