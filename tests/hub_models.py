@@ -11,14 +11,12 @@ import pytest
 
 import keras_fastvit
 from keras_fastvit import FastViT
-from keras_fastvit.variants import VARIANTS
-from tests.models import BACKEND, TINY, images, randomize
+from tests.models import BACKEND, TINY, added, images, randomize
 
 ROOT = Path(__file__).resolve().parents[1]
 
 # SegFormer names layers after the stages' widths.
-WIDENING = replace(TINY, name="fastvit_widening", widths=(8, 16, 32, 64))
-VARIANTS.setdefault(WIDENING.name, WIDENING)
+WIDENING = added(replace(TINY, name="fastvit_widening", widths=(8, 16, 32, 64)))
 
 TASKS = {
     "classifier": "Classification",

@@ -15,22 +15,32 @@ from keras_fastvit.variants import ATTENTION, REPMIXER, VARIANTS, Variant
 BACKEND = keras.backend.backend()
 DATA_FORMATS = ("channels_last", "channels_first")
 
+RELEASED = tuple(VARIANTS)
+"""The variants' names without those that tests add."""
+
+
+def added(row: Variant) -> Variant:
+    """Adds a variant to the table, so that tests call it by its name, like the others."""
+    return VARIANTS.setdefault(row.name, row)
+
+
 # Both kinds of stages and blocks, a downsampling that keeps the number of channels, and two
-# blocks in a stage, at a hundredth of T8's size. Tests call it by its name, like the others.
-TINY = Variant(
-    name="fastvit_tiny",
-    layers=(1, 1, 2, 1),
-    widths=(8, 16, 32, 32),
-    mlp_ratio=2,
-    token_mixers=(REPMIXER, REPMIXER, REPMIXER, ATTENTION),
-    drop_path_rate=0.1,
-    drop_path_rate_distilled=0.0,
-    layer_scale_init_value=0.1,
-    crop_pct=0.9,
-    top1=0.0,
-    top1_distilled=0.0,
+# blocks in a stage, at a hundredth of T8's size.
+TINY = added(
+    Variant(
+        name="fastvit_tiny",
+        layers=(1, 1, 2, 1),
+        widths=(8, 16, 32, 32),
+        mlp_ratio=2,
+        token_mixers=(REPMIXER, REPMIXER, REPMIXER, ATTENTION),
+        drop_path_rate=0.1,
+        drop_path_rate_distilled=0.0,
+        layer_scale_init_value=0.1,
+        crop_pct=0.9,
+        top1=0.0,
+        top1_distilled=0.0,
+    )
 )
-VARIANTS.setdefault(TINY.name, TINY)
 
 
 LARGEST = ("fastvit_mci3", "fastvit_mci4")

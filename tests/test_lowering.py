@@ -31,11 +31,9 @@ from tests.lowered_models import (
     set_precision,
     taps,
 )
-from tests.models import BACKEND, TINY, images, randomize, relative_difference, run, tiny
+from tests.models import BACKEND, RELEASED, images, randomize, relative_difference, run, tiny
 
 __all__ = ["precision"]  # applies to every test here
-
-NAMES = [name for name in VARIANTS if name != TINY.name]
 
 
 # --- whole models -------------------------------------------------------------------------------
@@ -61,7 +59,7 @@ def thin(name: str) -> FastViT:
 
 
 @pytest.mark.single_backend
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RELEASED)
 def test_variants(name: str) -> None:
     fused = fuse(thin(name))
     lowered = check(lower(fused, (45, 103)), fused)

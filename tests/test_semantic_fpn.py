@@ -14,11 +14,11 @@ from conversion.litert import TFLiteModel
 from conversion.metrics import sqnr_db
 from keras_fastvit import FastViT, fuse
 from keras_fastvit.tasks import SemanticFPN
-from keras_fastvit.variants import VARIANTS
 from tests.models import (
     BACKEND,
     DATA_FORMATS,
     TINY,
+    added,
     images,
     randomize,
     relative_difference,
@@ -27,14 +27,15 @@ from tests.models import (
 )
 
 # Like the largest image towers.
-FIVE_STAGES = replace(
-    TINY,
-    name="fastvit_tiny_5",
-    layers=(*TINY.layers, 1),
-    widths=(*TINY.widths, 32),
-    token_mixers=(*TINY.token_mixers, TINY.token_mixers[-1]),
+FIVE_STAGES = added(
+    replace(
+        TINY,
+        name="fastvit_tiny_5",
+        layers=(*TINY.layers, 1),
+        widths=(*TINY.widths, 32),
+        token_mixers=(*TINY.token_mixers, TINY.token_mixers[-1]),
+    )
 )
-VARIANTS.setdefault(FIVE_STAGES.name, FIVE_STAGES)
 
 WIDTHS = {"neck_filters": 8, "head_filters": 6}
 
