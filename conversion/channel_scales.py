@@ -25,7 +25,7 @@ Array = NDArray[Any]
 Scales = dict[str, Array]
 """By operation: the factor of each channel of its output, `(channels,)`."""
 
-LARGEST = 8.0
+LARGEST = 16.0
 """More would win little, and a channel that is small on the images that were looked at may be large
 on others: a unit of a ReLU that is silent on all of them would be cut off whenever it fires."""
 
