@@ -106,7 +106,7 @@ def test_ctrl_c_ends_it_in_a_line(tmp_path: Path) -> None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=600)
-    assert process.returncode == 130
+    assert process.returncode == 130, error
     assert error.splitlines()[-1].endswith("the same command goes on after the last whole epoch")
     assert "Traceback" not in error
     assert not (run / "model.keras").exists()

@@ -85,6 +85,7 @@ class EpochEnds(keras.callbacks.Callback):
         validation: What is not.
         history: Rows of the epochs before; a row is added each epoch.
         console: Where a line an epoch is printed; None for nowhere.
+        interruption: What ends the validation, too.
     """
 
     def __init__(
@@ -95,11 +96,12 @@ class EpochEnds(keras.callbacks.Callback):
         validation: ValidationBatches,
         history: list[Row],
         console: Console | None,
+        interruption: keras.callbacks.Callback,
     ) -> None:
         super().__init__()
         self.folder, self.student = folder, student
         self.batches, self.validation = batches, validation
-        self.history, self.console = history, console
+        self.history, self.console, self.interruption = history, console, interruption
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.batches.epoch = epoch
@@ -109,7 +111,7 @@ class EpochEnds(keras.callbacks.Callback):
         seconds = time.perf_counter() - self.start
         optimizer = self.model.optimizer
         with averaged_weights(self.student, optimizer):
-            logits = predict(self.model, self.validation)
+            logits = predict(self.model, self.validation, [self.interruption])
         labels = self.validation.examples.labels
         row = {
             "epoch": epoch + 1,

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from .callbacks import EpochEnds, Steps, progress_bar
 from .distillation import Distillation
+from .interruption import Interruption
 from .optimization import optimizer
 from .pipeline import Batches, TrainingBatches, ValidationBatches
 from .recipes import Phase, Recipe
@@ -46,11 +47,16 @@ def fit_phases(
         OSError: If an image is gone, or the state cannot be written.
         ValueError: If an image is damaged, or the state is another run's.
         FloatingPointError: If the loss becomes infinite or no number.
+        KeyboardInterrupt: After the step in which Ctrl-C was pressed.
     """
     done = 0
-    with progress_bar(console) as bar, _explained(batches, validation, folder, saved):
+    with (
+        progress_bar(console) as bar,
+        _explained(batches, validation, folder, saved),
+        Interruption() as interruption,
+    ):
         steps = Steps(bar, recipe.epochs, saved.epoch, batches)
-        ends = EpochEnds(folder, model, batches, validation, saved.history, console)
+        ends = EpochEnds(folder, model, batches, validation, saved.history, console, interruption)
         for phase in recipe.phases:
             end = done + phase.epochs
             # The phase before the one to go on with is passed through too, if its last epoch is
@@ -66,7 +72,7 @@ def fit_phases(
                     initial_epoch=first,
                     # The batches have their order; Keras' would depend on Python's random state.
                     shuffle=False,
-                    callbacks=[steps, ends],
+                    callbacks=[interruption, steps, ends],
                     verbose=0,
                 )
             done = end

@@ -1,6 +1,6 @@
 """How good a model is on images that it was not trained on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,9 +37,13 @@ def averaged_weights(model: keras.Model, optimizer: keras.optimizers.Optimizer) 
             variable.assign(value)
 
 
-def predict(model: keras.Model, batches: ValidationBatches) -> Array:
+def predict(
+    model: keras.Model,
+    batches: ValidationBatches,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Array:
     """Returns the logits of a data set, float32 `(images, classes)`."""
-    logits = model.predict(batches, verbose=0)
+    logits = model.predict(batches, verbose=0, callbacks=list(callbacks))
     return np.asarray(logits[: len(batches.examples)], "float32")
 
 

@@ -16,6 +16,7 @@ from keras_fastvit.model import FastViT
 from keras_fastvit.pretrained import find_weights, load_weights
 from keras_fastvit.training.ahead import BatchesAhead
 from keras_fastvit.training.callbacks import Steps, progress_bar
+from keras_fastvit.training.interruption import Interruption
 from keras_fastvit.training.report import write_history
 from keras_fastvit.training.run_folder import Row, RunFolder, restore
 from keras_fastvit.variants import VARIANTS
@@ -141,7 +142,7 @@ def fit(
         restore(saved, model, model.optimizer)
         console.print(f"Going on after epoch {saved.epoch} of {epochs}")
     batches.epoch = saved.epoch
-    with closing(batches), progress_bar(console) as bar:
+    with closing(batches), progress_bar(console) as bar, Interruption() as interruption:
         steps = Steps(bar, epochs, saved.epoch, batches)
         ends = _EpochEnds(folder, batches, saved.history, console)
         try:
@@ -152,7 +153,7 @@ def fit(
                 epochs=epochs,
                 initial_epoch=saved.epoch,
                 shuffle=False,  # the batches have their order
-                callbacks=[steps, ends],
+                callbacks=[interruption, steps, ends],
                 verbose=0,
             )
         except Exception as error:

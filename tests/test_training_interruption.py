@@ -1,0 +1,76 @@
+"""Ctrl-C ends a training and a prediction after the step in which it was pressed."""
+
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+from keras_fastvit.training.interruption import Interruption
+
+X = np.zeros((8, 2), "float32")
+
+
+class Press(keras.callbacks.Callback):
+    """Presses Ctrl-C in the middle of the third step, and counts the steps that end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 2:
+            press(self)
+
+    on_predict_batch_begin = on_train_batch_begin
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.ended += 1
+
+    on_predict_batch_end = on_train_batch_end
+
+
+def press(_) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def during(*actions):
+    """Does them while Ctrl-C is handled."""
+    with Interruption() as interruption:
+        for action in actions:
+            action(interruption)
+
+
+@pytest.mark.parametrize("way", ["fit", "predict"])
+def test_the_step_is_the_last(way):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    in_the_third, before = Press(), signal.getsignal(signal.SIGINT)
+    arguments = (X, X[:, :1]) if way == "fit" else (X,)
+
+    def run(interruption):
+        callbacks = [in_the_third, interruption]
+        getattr(model, way)(*arguments, batch_size=1, verbose=0, callbacks=callbacks)
+
+    with pytest.raises(KeyboardInterrupt):
+        during(run)
+    assert in_the_third.ended == 3
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.single_backend
+def test_pressed_twice_it_does_not_wait():
+    with pytest.raises(KeyboardInterrupt):
+        during(press, press, lambda _: pytest.fail("This is not reached."))
+
+
+@pytest.mark.single_backend
+def test_pressed_between_steps_it_is_not_lost():
+    with pytest.raises(KeyboardInterrupt):
+        during(press)
+
+
+@pytest.mark.single_backend
+def test_an_error_is_told_not_the_interruption():
+    with pytest.raises(ZeroDivisionError):
+        during(press, lambda _: 1 / 0)
