@@ -25,17 +25,17 @@ class GPUModel(TFLiteModel):
         # By itself a GPU computes float32 models in float16, where the differences would drown.
         options = Options(HardwareAccelerator.GPU, gpu_options=GpuOptions(enforce_f32=True))
         self.compiled = CompiledModel.from_file(path, options=options)
-        self._inputs = self.compiled.create_input_buffers(0)
-        self._outputs = self.compiled.create_output_buffers(0)
+        self._read_from = self.compiled.create_input_buffers(0)
+        self._written_to = self.compiled.create_output_buffers(0)
 
-    def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        size, dtype = int(np.prod(self.output_shape)), self._output["dtype"]
+    def run(self, inputs: np.ndarray) -> list[np.ndarray]:
+        size, dtype = int(np.prod(self.output_shape)), self._outputs[0]["dtype"]
         outputs = []
         for image in inputs:
-            self._inputs[0].write(image[None])
-            self.compiled.run_by_index(0, self._inputs, self._outputs)
-            outputs.append(self._outputs[0].read(size, dtype).reshape(self.output_shape))
-        return np.concatenate(outputs)
+            self._read_from[0].write(image[None])
+            self.compiled.run_by_index(0, self._read_from, self._written_to)
+            outputs.append(self._written_to[0].read(size, dtype).reshape(self.output_shape))
+        return [np.concatenate(outputs)]
 
 
 def main(path: str, images_path: str, outputs_path: str) -> None:
