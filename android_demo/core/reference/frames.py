@@ -110,9 +110,9 @@ class _RecordingModel(TFLiteModel):
         super().__init__(path)
         self.inputs: list[Array] = []
 
-    def __call__(self, inputs: Array) -> Array:
+    def run(self, inputs: Array) -> list[Array]:
         self.inputs.append(inputs)
-        return super().__call__(inputs)
+        return super().run(inputs)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
