@@ -30,6 +30,14 @@ class Press(keras.callbacks.Callback):
     on_predict_batch_end = on_train_batch_end
 
 
+@pytest.fixture(autouse=True)
+def pythons_own_handler():
+    """Processes that share the tests ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def press(_) -> None:
     signal.raise_signal(signal.SIGINT)
 
