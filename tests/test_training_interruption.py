@@ -1,6 +1,7 @@
 """Ctrl-C ends a training and a prediction after the step in which it was pressed."""
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -32,7 +33,7 @@ class Press(keras.callbacks.Callback):
 
 @pytest.fixture(autouse=True)
 def pythons_own_handler():
-    """Processes that share the tests ignore Ctrl-C."""
+    """Tests that are a shell's background job are handed that Ctrl-C is ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -82,3 +83,17 @@ def test_pressed_between_steps_it_is_not_lost():
 def test_an_error_is_told_not_the_interruption():
     with pytest.raises(ZeroDivisionError):
         during(press, lambda _: 1 / 0)
+
+
+@pytest.mark.single_backend
+def test_where_it_is_ignored_it_stays_so():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    during(press)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+@pytest.mark.single_backend
+def test_in_another_thread_it_is_left_alone():
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(during).result()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -14,7 +14,7 @@ class Interruption(keras.callbacks.Callback):
     As a context manager it takes over the signal. Python's own handler raises `KeyboardInterrupt`
     wherever the main thread is. Where that is the callback that JAX has in every garbage
     collection, Python prints the exception and goes on. Pressed a second time, Ctrl-C does what it
-    did before.
+    does without this.
 
     Raises:
         KeyboardInterrupt: If Ctrl-C was pressed.
@@ -27,10 +27,14 @@ class Interruption(keras.callbacks.Callback):
         self._pressed = False
 
     def __enter__(self) -> Self:
-        # Python hands signals to the main thread, and lets no other one handle them.
-        self._handles = threading.current_thread() is threading.main_thread()
+        # Python lets only its main thread handle signals. Where Ctrl-C is ignored, as in jobs in
+        # the background, or another's, it stays so.
+        self._handles = (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        )
         if self._handles:
-            self._before = signal.signal(signal.SIGINT, self._press)
+            signal.signal(signal.SIGINT, self._press)
         return self
 
     def __exit__(
@@ -40,7 +44,7 @@ class Interruption(keras.callbacks.Callback):
         traceback: TracebackType | None,
     ) -> None:
         if self._handles:
-            signal.signal(signal.SIGINT, self._before)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         if kind is None:
             self._raise()
 
@@ -52,7 +56,7 @@ class Interruption(keras.callbacks.Callback):
 
     def _press(self, number: int, frame: Any) -> None:
         self._pressed = True
-        signal.signal(signal.SIGINT, self._before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _raise(self) -> None:
         if self._pressed:
