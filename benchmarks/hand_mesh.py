@@ -164,7 +164,7 @@ def predictions(
     }
     for name, quantize in (("float32 .tflite", "none"), (INT8, "int8")):
         path = run / f"hand_mesh_{quantize}.tflite"
-        export(head, path, quantize=quantize, calibration=calibration)
+        export(fused, path, quantize=quantize, calibration=calibration)
         found[name] = TFLiteModel(path, os.cpu_count()).predict(images)
     return found
 

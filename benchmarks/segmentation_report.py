@@ -171,11 +171,11 @@ def plot(found: Found, path: Path) -> None:
 
     colours = ["#202020", *_COLOURS]
     colour_map = ListedColormap(colours)
-    figure = Figure(figsize=(1.65 * SHOWN, 7.6), layout="constrained")
-    FigureCanvasAgg(figure)
     # The first scene of each set of classes.
     sets = [tuple(np.unique(labels)) for labels in found.labels]
     shown = [sets.index(classes) for classes in dict.fromkeys(sets)][:SHOWN]
+    figure = Figure(figsize=(1.65 * len(shown), 7.6), layout="constrained")
+    FigureCanvasAgg(figure)
     rows = {
         "scene": found.scenes[shown],
         "truth": found.labels[shown],

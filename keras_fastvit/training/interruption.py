@@ -29,11 +29,10 @@ class Interruption(keras.callbacks.Callback):
     def __enter__(self) -> Self:
         # Python lets only its main thread handle signals. Where Ctrl-C is ignored, as in jobs in
         # the background, or another's, it stays so.
-        self._handles = (
+        if (
             threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        )
-        if self._handles:
+        ):
             signal.signal(signal.SIGINT, self._press)
         return self
 
@@ -43,7 +42,7 @@ class Interruption(keras.callbacks.Callback):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._handles:
+        if signal.getsignal(signal.SIGINT) == self._press:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if kind is None:
             self._raise()

@@ -135,6 +135,7 @@ def fit(
         OSError: If a file is gone or the state cannot be written.
         ValueError: If a file is damaged, or the state is another run's.
         FloatingPointError: If the loss becomes infinite or no number.
+        KeyboardInterrupt: After the step in which Ctrl-C was pressed.
     """
     model.optimizer.build(model.trainable_variables)
     saved = folder.load()
