@@ -40,18 +40,18 @@ INSTALLED := build/runtimes
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test lint bench bench-keras bench-litert bench-runtimes bench-accuracy \
+.PHONY: demo test lint types bench bench-keras bench-litert bench-runtimes bench-accuracy \
 	bench-training bench-robustness bench-hand-mesh bench-segmentation parity \
 	constraints clean $(BACKENDS:%=test-%) test-runtimes $(RUNTIMES:%=test-%)
 
 demo: $(VENV)/.demo
-	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m conversion.demo
+	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m benchmarks.demo
 
 test: lint $(BACKENDS:%=test-%)
 
 # The first backend also runs what needs only one, and the examples in docstrings.
 test-tensorflow: $(VENV)/.test
-	KERAS_BACKEND=tensorflow $(PYTEST) --doctest-modules keras_fastvit conversion android_demo tests
+	KERAS_BACKEND=tensorflow $(PYTEST)
 
 test-jax test-torch: test-%: $(VENV)/.test
 	KERAS_BACKEND=$* $(PYTEST) -m "not single_backend"
@@ -63,18 +63,23 @@ test-runtimes: $(VENV)/.test $(RUNTIMES:%=$(INSTALLED)/.test-%)
 $(RUNTIMES:%=test-%): test-%: $(VENV)/.test $(INSTALLED)/.test-%
 	KERAS_BACKEND=tensorflow $(PYTEST) tests/runtimes/test_$(subst -,_,$*).py
 
-lint: $(VENV)/.test
+lint: $(VENV)/.test types
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+
+# The package as it is installed, with conversion/ inside it, is what mypy can follow.
+types: $(VENV)/.test
+	rm -rf build/package && mkdir -p build/package/keras_fastvit
+	ln -s $(CURDIR)/keras_fastvit/* $(CURDIR)/conversion build/package/keras_fastvit/
 	$(RUN) -m mypy
 
 bench: bench-keras bench-litert
 
 bench-keras: $(VENV)/.reference
-	$(RUN) -m conversion.benchmark_keras
+	$(RUN) -m benchmarks.forward
 
 bench-litert: $(VENV)/.reference $(LITERT_TORCH)/.installed
-	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m conversion.benchmark_litert
+	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m benchmarks.litert
 
 bench-runtimes: $(VENV)/.reference $(LITERT_TORCH)/.installed \
 		$(INSTALLED)/.test-arm64 $(INSTALLED)/.test-gpu
@@ -82,7 +87,7 @@ bench-runtimes: $(VENV)/.reference $(LITERT_TORCH)/.installed \
 
 # Others beside the one that ships: make bench-accuracy CHECKPOINTS=fastvit_sa12=RUN/M.safetensors
 bench-accuracy: $(VENV)/.reference $(LITERT_TORCH)/.installed
-	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m conversion.benchmark_accuracy \
+	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m benchmarks.accuracy \
 		$(CHECKPOINTS:%=--checkpoint %)
 
 bench-training: $(VENV)/.reference
@@ -98,7 +103,7 @@ bench-segmentation: $(VENV)/.test
 	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m benchmarks.segmentation
 
 parity: $(VENV)/.reference
-	$(RUN) -m conversion.port_weights --verify
+	$(RUN) -m keras_fastvit.conversion.commands.port --verify
 
 include android_demo/android.mk
 

@@ -70,10 +70,10 @@ $(FASHION_MNIST)_256.tflite: EXPORT := --quantize int8 --calibration $(CALIBRATI
 	--image-size 256 --crop-pct 0.9
 $(FASHION_MNIST)_float32.tflite: EXPORT :=
 
-$(DEMO_MODELS): $(wildcard conversion/*.py keras_fastvit/*.py keras_fastvit/data/*) \
+$(DEMO_MODELS): $(shell find conversion keras_fastvit -name '*.py') $(wildcard keras_fastvit/data/*) \
 		| $(VENV)/.android
 	@mkdir -p $(@D)
-	$(TENSORFLOW) $(RUN) -m conversion.export_tflite --model fastvit_t8 --weights fashion_mnist \
+	$(TENSORFLOW) $(VENV)/bin/keras-fastvit export --model fastvit_t8 --weights fashion_mnist \
 		$(EXPORT) --output $@
 
 # What Python makes of camera frames.

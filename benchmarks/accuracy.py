@@ -3,9 +3,9 @@
     make bench-accuracy
     make bench-accuracy CHECKPOINTS="fastvit_sa12=RUN/fashion_mnist_sa12.safetensors"
 
-that is `python -m conversion.benchmark_accuracy` with KERAS_BACKEND=tensorflow, for the checkpoint
+that is `python -m benchmarks.accuracy` with KERAS_BACKEND=tensorflow, for the checkpoint
 that ships and for others in timm's layout, such as `benchmarks/train_timm_fashion_mnist.py` or
-`keras_fastvit.training.fashion_mnist` write. Writes `benchmarks/litert_accuracy.json` and
+`benchmarks.train_fashion_mnist` write. Writes `benchmarks/litert_accuracy.json` and
 `benchmarks/litert_accuracy.md`, which it prints. Needs Fashion-MNIST, and litert-torch in an
 environment of its own.
 
@@ -27,29 +27,23 @@ from numpy.typing import NDArray
 from rich.progress import track
 from safetensors.numpy import save_file
 
+from benchmarks import litert_torch_environment
+from benchmarks.accuracy_report import Accuracy, Report
+from benchmarks.calibration_sets import calibration_set
+from benchmarks.litert import PACKAGES
+from benchmarks.plain_tflite import to_plain_tflite
+from benchmarks.train_fashion_mnist import CLASSES, DATA, SIDE, load_split, to_inputs, upscale
 from keras_fastvit import fuse
 from keras_fastvit.applications import CONSTRUCTORS
+from keras_fastvit.conversion.commands.benchmark import benchmark
+from keras_fastvit.conversion.commands.machine import machine
+from keras_fastvit.conversion.exporting.export import export
+from keras_fastvit.conversion.lowering.lower import REWRITES
+from keras_fastvit.conversion.quantization import layer_by_layer as quantization
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
+from keras_fastvit.evaluation import agreement as metrics
 from keras_fastvit.evaluation.metrics import top_k_accuracy
-from keras_fastvit.torch_weights import to_torch_state
-from keras_fastvit.training.fashion_mnist import (
-    CLASSES,
-    DATA,
-    SIDE,
-    load_split,
-    to_inputs,
-    upscale,
-)
-
-from . import litert_torch_environment, metrics, quantization
-from .benchmark_accuracy_report import Accuracy, Report
-from .benchmark_litert import PACKAGES
-from .benchmark_tflite import benchmark
-from .calibration_sets import calibration_set
-from .export_tflite import export
-from .litert import TFLiteModel
-from .lowering import REWRITES
-from .machine import machine
-from .plain_tflite import to_plain_tflite
+from keras_fastvit.weights.torch_state import to_torch_state
 
 Array = NDArray[Any]
 

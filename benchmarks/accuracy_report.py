@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.limits import Limit
 from keras_fastvit.atomic_file import written_beside
-
-from .limits import Limit
 
 TABLES = {
     "precision": "Precisions",

@@ -10,7 +10,7 @@ channels, the bound's takes all `3 · width` that its first gives, 3.6 % too man
 import keras
 from keras import layers
 
-from keras_fastvit.variants import ATTENTION, Variant
+from keras_fastvit.architecture.variants import ATTENTION, Variant
 
 
 def build_bound(variant: Variant, side: int, classes: int) -> keras.Model:

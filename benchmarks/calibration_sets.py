@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from keras_fastvit.preprocessing import preprocess_input
-from keras_fastvit.training.fashion_mnist import DATA, SIDE, load_split, to_inputs, upscale
+from benchmarks.train_fashion_mnist import DATA, SIDE, load_split, to_inputs, upscale
+from keras_fastvit.images.preprocessing import preprocess_input
 
 Array = NDArray[Any]
 

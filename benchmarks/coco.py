@@ -37,12 +37,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.coco_data import DetectionBatches, Pictures, find_pictures, fitted
+from keras_fastvit.architecture.variants import get_variant
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.model_arguments import normalization_of
-from keras_fastvit.model_files import read_model_file
-from keras_fastvit.preprocessing import preprocess_input
-from keras_fastvit.training.run_folder import RunFolder
-from keras_fastvit.training.tasks.fitting import (
+from keras_fastvit.conversion.commands.model_arguments import normalization_of
+from keras_fastvit.images.preprocessing import preprocess_input
+from keras_fastvit.training.heads import (
     add_training_arguments,
     backbone,
     compiled,
@@ -50,9 +50,8 @@ from keras_fastvit.training.tasks.fitting import (
     positive_int,
     run,
 )
-from keras_fastvit.variants import get_variant
-
-from .coco_data import DetectionBatches, Pictures, find_pictures, fitted
+from keras_fastvit.training.run_folder import RunFolder
+from keras_fastvit.weights.model_files import read_model_file
 
 EPOCHS = 12
 STEPS_DOWN = (8 / 12, 11 / 12)

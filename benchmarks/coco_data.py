@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from keras_fastvit.image_files import read_rgb
-from keras_fastvit.preprocessing import IMAGENET_MEAN, preprocess_input
-from keras_fastvit.training.ahead import BatchesAhead
-from keras_fastvit.training.randomness import Purpose, generator
+from keras_fastvit.images.files import read_rgb
+from keras_fastvit.images.preprocessing import IMAGENET_MEAN, preprocess_input
+from keras_fastvit.training.data.ahead import BatchesAhead
+from keras_fastvit.training.data.randomness import Purpose, generator
 
 Array = NDArray[Any]
 

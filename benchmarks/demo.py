@@ -2,7 +2,7 @@
 
     make demo
 
-that is `python -m conversion.demo`. Loads the checkpoint that ships with the package (FastViT-T8
+that is `python -m benchmarks.demo`. Loads the checkpoint that ships with the package (FastViT-T8
 on Fashion-MNIST, in timm's layout), fuses it, exports it to a temporary folder in float32 and in
 int8, and classifies the 200 test images in `demo_images/fashion_mnist` with the training form, the
 fused form and the `.tflite` files. int8 is calibrated on every second of these images, without
@@ -27,11 +27,10 @@ from rich.progress import track
 from rich.table import Table
 
 from keras_fastvit import FastViTT8, class_names, decode_predictions, load_image, preprocess_input
-from keras_fastvit.pretrained import NamedWeights, find_weights
-
-from .compiled import compiled_forward
-from .export_tflite import export
-from .litert import TFLiteModel
+from keras_fastvit.conversion.exporting.export import export
+from keras_fastvit.conversion.references.compiled import compiled_forward
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
+from keras_fastvit.weights.named import NamedWeights, find_weights
 
 Array = NDArray[Any]
 

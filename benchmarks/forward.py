@@ -2,7 +2,7 @@
 
     make bench
 
-that is `python -m conversion.benchmark_keras`, where timm and all three backends are installed;
+that is `python -m benchmarks.forward`, where timm and all three backends are installed;
 about ten minutes on two cores. Writes `benchmarks/keras.json` and `benchmarks/keras.md`, which it
 prints. TensorFlow's ratio should be at most 1.1.
 
@@ -28,10 +28,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.forward_worker import CLASSES, SIDE
 from keras_fastvit.atomic_file import written_beside
-
-from . import timm_reference
-from .benchmark_worker import CLASSES, SIDE
+from keras_fastvit.conversion.references import timm as timm_reference
 
 Array = NDArray[Any]
 
@@ -44,7 +43,7 @@ ENGINES = {
     "jax": ("keras", "jax"),
     "torch": ("keras", "torch"),
 }
-"""By name: what `benchmark_worker` runs, and the Keras backend."""
+"""By name: what `forward_worker` runs, and the Keras backend."""
 TARGETS = {"tensorflow": 1.1, "tensorflow, frozen": 1.1}
 """The largest ratio to the reference that is wanted."""
 
@@ -92,11 +91,11 @@ class Timing:
 
 
 class _Worker:
-    """A process of `benchmark_worker`, whose calls are timed one by one."""
+    """A process of `forward_worker`, whose calls are timed one by one."""
 
     def __init__(self, engine: str, variant: str, batch: int, weights: Path) -> None:
         kind, backend = ENGINES[engine]
-        module = f"{__package__}.benchmark_worker"
+        module = "benchmarks.forward_worker"
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, kind, variant, str(batch), str(weights)],
             stdin=subprocess.PIPE,

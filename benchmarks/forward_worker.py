@@ -1,6 +1,6 @@
 """One engine of the benchmark, in a process of its own: times one forward pass a line of input.
 
-    KERAS_BACKEND=jax python -m conversion.benchmark_worker keras fastvit_t8 1 W.safetensors
+    KERAS_BACKEND=jax python -m benchmarks.forward_worker keras fastvit_t8 1 W.safetensors
 
 Prints the outputs of a first forward pass as JSON, then for each line that it reads the
 milliseconds of one more. Each pass is timed until its outputs are NumPy arrays.
@@ -49,7 +49,7 @@ def _fused(variant: str, images: Array, weights: Path) -> Any:
 
 
 def _keras(variant: str, images: Array, weights: Path) -> Callable[[], Array]:
-    from .compiled import compiled_forward
+    from keras_fastvit.conversion.references.compiled import compiled_forward
 
     return compiled_forward(_fused(variant, images, weights), images)
 
@@ -72,7 +72,7 @@ def _keras_frozen(variant: str, images: Array, weights: Path) -> Callable[[], Ar
 def _timm(variant: str, images: Array, weights: Path) -> Callable[[], Array]:
     import torch
 
-    from . import timm_reference
+    from keras_fastvit.conversion.references import timm as timm_reference
 
     model = timm_reference.create_model(variant, CLASSES)
     timm_reference.load(model, weights)

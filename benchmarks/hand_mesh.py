@@ -28,20 +28,19 @@ from keras import ops
 from numpy.typing import NDArray
 from rich.progress import track
 
-from conversion.export_tflite import export
-from conversion.litert import TFLiteModel
-from conversion.metrics import sqnr_db
+from benchmarks.hand_mesh_report import Errors, plot, to_json, to_markdown
+from benchmarks.rendering import render
+from benchmarks.synthetic_hand import random_parameters, synthetic_hand_model
+from benchmarks.train_fashion_mnist import adamw
 from keras_fastvit import FastViTT8, fuse, preprocess_input
 from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.conversion.exporting.export import export
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
+from keras_fastvit.evaluation.agreement import sqnr_db
 from keras_fastvit.evaluation.point_errors import mean_point_error, procrustes_error
-from keras_fastvit.model_files import read_model_file
 from keras_fastvit.tasks import HandMesh, HandModel, Mano, split_parameters
-from keras_fastvit.training.fashion_mnist import adamw
-from keras_fastvit.training.tasks.hand_fitting import LOSSES, PARTS, learner, meshes
-
-from .hand_mesh_report import Errors, plot, to_json, to_markdown
-from .rendering import render
-from .synthetic_hand import random_parameters, synthetic_hand_model
+from keras_fastvit.training.hand_mesh.losses import LOSSES, PARTS, learner, meshes
+from keras_fastvit.weights.model_files import read_model_file
 
 Array = NDArray[Any]
 

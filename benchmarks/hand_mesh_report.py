@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.self_check import SMALLEST_SQNR_DB
+from benchmarks.rendering import rasterize, vertex_normals
 from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.conversion.exporting.checks import SMALLEST_SQNR_DB
 from keras_fastvit.tasks import HandModel
-
-from .rendering import rasterize, vertex_normals
 
 Array = NDArray[Any]
 

@@ -19,8 +19,8 @@ import numpy as np
 import skimage
 from PIL import Image
 
-from keras_fastvit.training.folders import Examples
-from keras_fastvit.training.pipeline import TrainingBatches
+from keras_fastvit.training.data.folders import Examples
+from keras_fastvit.training.data.pipeline import TrainingBatches
 from keras_fastvit.training.recipes import RECIPES
 
 PHOTOGRAPHS = ("astronaut.png", "coffee.png")

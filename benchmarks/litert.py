@@ -2,14 +2,14 @@
 
     make bench-litert
 
-that is `python -m conversion.benchmark_litert` with KERAS_BACKEND=tensorflow, where timm is
+that is `python -m benchmarks.litert` with KERAS_BACKEND=tensorflow, where timm is
 installed, and litert-torch in an environment of its own; about fifteen minutes on two cores.
 Writes `benchmarks/litert.json`, `benchmarks/litert.md`, which it prints, and
 `benchmarks/litert.png`, all from the one run.
 
 For each variant timm's model gets random weights. litert-torch converts it, as fused by timm, to
 float32, and ai-edge-quantizer makes two 8-bit files of that; this package exports the same weights
-in each precision; and there is the bound (`conversion.bound`). The two float32 files must give the
+in each precision; and there is the bound (`benchmarks.bound`). The two float32 files must give the
 same logits before anything is timed. The files of a variant take turns, so that what disturbs the
 machine disturbs all of them.
 
@@ -25,13 +25,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import benchmark_files, litert_torch_environment
-from .benchmark_litert_report import BOUND, LITERT_TORCH, OURS, THREADS, Report, TimedFile
-from .benchmark_tflite import benchmark
-from .delegation import delegation
-from .litert import TFLiteModel
-from .machine import machine
-from .tflite_graph import operators
+from benchmarks import litert_files as benchmark_files
+from benchmarks import litert_torch_environment
+from benchmarks.litert_report import BOUND, LITERT_TORCH, OURS, THREADS, Report, TimedFile
+from keras_fastvit.conversion.commands.benchmark import benchmark
+from keras_fastvit.conversion.commands.machine import machine
+from keras_fastvit.conversion.tflite.delegation import delegation
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
+from keras_fastvit.conversion.tflite.schema import operators
 
 Array = NDArray[Any]
 

@@ -12,15 +12,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import litert_torch_environment
+from benchmarks.bound import build_bound
+from benchmarks.litert_torch_environment import ROOT
+from benchmarks.plain_tflite import to_plain_tflite
 from keras_fastvit.applications import CONSTRUCTORS
+from keras_fastvit.architecture.variants import VARIANTS
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.variants import VARIANTS
-
-from . import litert_torch_environment, timm_reference
-from .bound import build_bound
-from .export_tflite import export
-from .litert_torch_environment import ROOT
-from .plain_tflite import to_plain_tflite
+from keras_fastvit.conversion.exporting.export import export
+from keras_fastvit.conversion.references import timm as timm_reference
 
 Array = NDArray[Any]
 
@@ -35,11 +35,11 @@ KINDS = {"dynamic": "dynamic", "int8": "static"}
 OUR_CALIBRATION_IMAGES, KINDS_CALIBRATION_IMAGES, BOUND_CALIBRATION_IMAGES = 16, 4, 2
 
 DECISIVE = (
-    "conversion/benchmark_files.py",
-    "conversion/bound.py",
-    "conversion/litert_torch_reference.py",
-    "conversion/plain_tflite.py",
-    "conversion/timm_reference.py",
+    "benchmarks/litert_files.py",
+    "benchmarks/bound.py",
+    "benchmarks/litert_torch_reference.py",
+    "benchmarks/plain_tflite.py",
+    "conversion/references/timm.py",
     "requirements/litert_torch.txt",
     "requirements/reference.txt",
 )

@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.limits import Limit
 from keras_fastvit.atomic_file import written_beside
-
-from .limits import Limit
 
 OURS, LITERT_TORCH, BOUND = "keras-fastvit", "litert-torch", "bound"
 """Who makes a file; a bound is a part of a model only."""
@@ -179,7 +178,7 @@ class Report:
             "- litert-torch: timm's model of the same weights, fused by timm, converted with "
             "channels last; 8 bits by ai-edge-quantizer (`dynamic_wi8_afp32`, `static_wi8_ai8`).",
             "- bound: the model's dense and 1×1 convolutions alone, in an attention block with a "
-            "projection that is wider than the model's (`conversion/bound.py`).",
+            "projection that is wider than the model's (`benchmarks/bound.py`).",
             *(f"- {precision}: {meaning}." for precision, meaning in PRECISIONS.items()),
             "- partitions: groups of operators that the XNNPACK delegate runs. One is best.",
             "",

@@ -82,7 +82,7 @@ def versions() -> dict[str, str]:
 
 
 def _run(*arguments: Any) -> None:
-    _python("-m", f"{__package__}.litert_torch_reference", *map(str, arguments))
+    _python("-m", "benchmarks.litert_torch_reference", *map(str, arguments))
 
 
 def _python(*arguments: str) -> str:

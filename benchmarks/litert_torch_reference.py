@@ -1,7 +1,7 @@
 """The other way to a phone: timm's model through Google's litert-torch and ai-edge-quantizer.
 
-    python -m conversion.litert_torch_reference convert fastvit_t8 W.safetensors 256 OUT.tflite
-    python -m conversion.litert_torch_reference quantize IN.tflite static IMAGES.npy OUT.tflite
+    python -m benchmarks.litert_torch_reference convert fastvit_t8 W.safetensors 256 OUT.tflite
+    python -m benchmarks.litert_torch_reference quantize IN.tflite static IMAGES.npy OUT.tflite
 
 The first lets timm load the weights and fuse the model, and litert-torch convert it to a float32
 file, images `(1, 256, 256, 3)` in, logits out. The second quantises a float32 file, `static`ally
@@ -9,7 +9,7 @@ file, images `(1, 256, 256, 3)` in, logits out. The second quantises a float32 f
 (weights in 8 bits, ranges of the activations found while it runs, no need of images).
 
 It runs in an environment of its own, that of `requirements/litert_torch.txt`, which has neither
-Keras nor this package; `conversion.litert_torch_environment` calls it from ours.
+Keras nor this package; `benchmarks.litert_torch_environment` calls it from ours.
 """
 
 import sys
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import timm_reference
+from keras_fastvit.conversion.references import timm as timm_reference
 
 
 def convert(variant: str, weights: str, side: str, output: str) -> None:

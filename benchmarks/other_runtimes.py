@@ -18,8 +18,8 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from conversion import benchmark_files
-from conversion.benchmark_litert_report import LITERT_TORCH, OURS
+from benchmarks import litert_files as benchmark_files
+from benchmarks.litert_report import LITERT_TORCH, OURS
 from keras_fastvit.atomic_file import written_beside
 from tests.runtimes.processes import ARM64, GPU, RefusedError, run
 

@@ -23,22 +23,28 @@ from typing import Any
 import keras
 from numpy.typing import NDArray
 
-from conversion.calibration import LIMIT as CALIBRATION_IMAGES
-from conversion.fake_quantized_form import int8_form_of
-from conversion.litert import TFLiteModel
-from conversion.lowering import lower
-from conversion.metrics import agreement, sqnr_db
-from conversion.quantization import CURES, Quantized, quantize, quantize_as_trained
-from conversion.quantization_aware import fine_tune
-from conversion.tensorflow_to_tflite import to_int8_tflite
+from benchmarks.train_fashion_mnist import DATA, load_split, to_inputs, upscale
+from benchmarks.training_report import write_report
 from keras_fastvit import FastViTT8, fuse
+from keras_fastvit.architecture.fake_quantization import INT8_LEVELS
 from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.conversion.exporting.converter_process import to_int8_tflite
+from keras_fastvit.conversion.lowering.lower import lower
+from keras_fastvit.conversion.quantization.calibration import (
+    LIMIT as CALIBRATION_IMAGES,
+)
+from keras_fastvit.conversion.quantization.fake_quantized_form import int8_form_of
+from keras_fastvit.conversion.quantization.fine_tuning import fine_tune
+from keras_fastvit.conversion.quantization.layer_by_layer import (
+    CURES,
+    Quantized,
+    quantize,
+    quantize_as_trained,
+)
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
+from keras_fastvit.evaluation.agreement import agreement, sqnr_db
 from keras_fastvit.evaluation.metrics import top_k_accuracy
-from keras_fastvit.fake_quantization import INT8_LEVELS
-from keras_fastvit.logits import to_logits
-from keras_fastvit.training.fashion_mnist import DATA, load_split, to_inputs, upscale
-
-from .training_report import write_report
+from keras_fastvit.graph.logits import to_logits
 
 Array = NDArray[Any]
 

@@ -22,11 +22,13 @@ from typing import Any
 import numpy as np
 from rich.progress import Progress
 
-from conversion.calibration_sets import calibration_set
-from conversion.export_tflite import export
-from conversion.litert import TFLiteModel
+from benchmarks.calibration_sets import calibration_set
+from benchmarks.train_fashion_mnist import CLASSES, DATA, load_split, upscale
+from benchmarks.training_report import write_report
 from keras_fastvit import FastViTT8, preprocess_input
 from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.conversion.exporting.export import export
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.evaluation import robustness_report
 from keras_fastvit.evaluation.classifier import Classifier
 from keras_fastvit.evaluation.corruptions import CORRUPTIONS
@@ -37,9 +39,6 @@ from keras_fastvit.evaluation.robustness import (
     mean_corruption_error,
     measure,
 )
-from keras_fastvit.training.fashion_mnist import CLASSES, DATA, load_split, upscale
-
-from .training_report import write_report
 
 IMAGES = 500
 CALIBRATION = ("training images", 200)

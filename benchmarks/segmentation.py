@@ -26,17 +26,16 @@ import keras
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from conversion.export_report import Export
-from conversion.export_tflite import export
-from conversion.litert import TFLiteModel
-from conversion.metrics import sqnr_db
+from benchmarks import segmentation_report
+from benchmarks.segmentation_report import FLOAT, INT8, KERAS, Found
+from benchmarks.segmentation_scenes import CLASSES, SIDE, Scenes, TrainingScenes
 from keras_fastvit import FastViTT8, fuse, preprocess_input
 from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.conversion.exporting.export import export
+from keras_fastvit.conversion.exporting.report import Export
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
+from keras_fastvit.evaluation.agreement import sqnr_db
 from keras_fastvit.tasks import SemanticFPN
-
-from . import segmentation_report
-from .segmentation_report import FLOAT, INT8, KERAS, Found
-from .segmentation_scenes import CLASSES, SIDE, Scenes, TrainingScenes
 
 Array = NDArray[Any]
 

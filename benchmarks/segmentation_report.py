@@ -10,10 +10,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.export_report import Export
+from benchmarks.segmentation_scenes import CLASSES, MOST_HIDDEN, SIDE, TEXTURES
 from keras_fastvit.atomic_file import written_beside
-
-from .segmentation_scenes import CLASSES, MOST_HIDDEN, SIDE, TEXTURES
+from keras_fastvit.conversion.exporting.report import Export
 
 Array = NDArray[Any]
 

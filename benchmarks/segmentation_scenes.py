@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from benchmarks.train_fashion_mnist import DATA, load_split
 from keras_fastvit import class_names, preprocess_input
-from keras_fastvit.training.fashion_mnist import DATA, load_split
 
 Pixels = NDArray[np.uint8]
 Generator = np.random.Generator

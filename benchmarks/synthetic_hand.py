@@ -12,10 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.rendering import vertex_normals
 from keras_fastvit.tasks.hand_mesh import SCALE_UNIT
 from keras_fastvit.tasks.mano_file import ARTICULATION, JOINTS, SHAPES, HandModel, hand_model
-
-from .rendering import vertex_normals
 
 Array = NDArray[np.float64]
 

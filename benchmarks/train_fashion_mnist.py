@@ -1,6 +1,6 @@
 """Trains the checkpoint that ships with the package: FastViT-T8 on Fashion-MNIST at 64×64.
 
-    python -m keras_fastvit.training.fashion_mnist --output RUN
+    python -m benchmarks.train_fashion_mnist --output RUN
 
 (or with `--variant` another one) needs the data set (Debian: `apt-get install
 dataset-fashion-mnist`) and about an hour on two cores. An interrupted run goes on from its last
@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.numpy import save_file
 
+from keras_fastvit.architecture.model import FastViT
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.model import FastViT
-from keras_fastvit.preprocessing import class_names, preprocess_input
-from keras_fastvit.torch_weights import load_torch_state, to_torch_state
+from keras_fastvit.images.preprocessing import class_names, preprocess_input
+from keras_fastvit.weights.torch_state import load_torch_state, to_torch_state
 
 DATA = Path("/usr/share/datasets/fashion-mnist")
 SIDE = 64

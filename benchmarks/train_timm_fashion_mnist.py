@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from conversion.timm_reference import import_timm, save
-from keras_fastvit.training.fashion_mnist import CLASSES, DATA, load_split, to_inputs, upscale
+from benchmarks.train_fashion_mnist import CLASSES, DATA, load_split, to_inputs, upscale
+from keras_fastvit.conversion.references.timm import import_timm, save
 
 BATCH = 64
 PEAK_LEARNING_RATE = 2e-3

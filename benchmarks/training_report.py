@@ -38,7 +38,7 @@ def ways(found: Mapping[str, Any]) -> list[str]:
         "## Branches, and a teacher",
         "",
         "`KERAS_BACKEND=tensorflow python -m benchmarks.training_ways --teacher T.safetensors`, "
-        "where T is the SA12 of `python -m keras_fastvit.training.fashion_mnist --variant "
+        "where T is the SA12 of `python -m benchmarks.train_fashion_mnist --variant "
         "fastvit_sa12 --epochs 2 --output RUN` (91.39 % of the test images).",
         "",
         f"FastViT-T8 on Fashion-MNIST, 64×64: the first {found['images']:,} training images, "

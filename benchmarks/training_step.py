@@ -65,7 +65,7 @@ def _keras(variant: str, images: Array, labels: Array, weights: Path) -> Step:
 def _timm(variant: str, images: Array, labels: Array, weights: Path) -> Step:
     import torch
 
-    from conversion import timm_reference
+    from keras_fastvit.conversion.references import timm as timm_reference
 
     model = timm_reference.create_model(variant, CLASSES)
     timm_reference.load(model, weights)

@@ -25,12 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from conversion import timm_reference
-from conversion.benchmark_keras import machine
+from benchmarks.forward import machine
+from benchmarks.training_report import write_report
+from benchmarks.training_step import CLASSES
 from keras_fastvit.atomic_file import written_beside
-
-from .training_report import write_report
-from .training_step import CLASSES
+from keras_fastvit.conversion.references import timm as timm_reference
 
 REFERENCE = ("timm", "torch")
 TOLERANCE = 1e-4

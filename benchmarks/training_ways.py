@@ -3,7 +3,7 @@
     KERAS_BACKEND=tensorflow python -m benchmarks.training_ways --teacher T.safetensors
 
 needs the data set (Debian: `apt-get install dataset-fashion-mnist`), an SA12 that
-`python -m keras_fastvit.training.fashion_mnist --variant fastvit_sa12` has trained, and about two
+`python -m benchmarks.train_fashion_mnist --variant fastvit_sa12` has trained, and about two
 hours on two cores. Writes `training_ways.json` to this folder after each training, goes on from
 there if it was interrupted, and brings `training.md` up to date.
 
@@ -25,11 +25,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_fastvit import fuse
-from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.pretrained import load_weights
-from keras_fastvit.training.distillation import Distillation
-from keras_fastvit.training.fashion_mnist import (
+from benchmarks.train_fashion_mnist import (
     BATCH,
     DATA,
     PEAK_LEARNING_RATE,
@@ -40,8 +36,11 @@ from keras_fastvit.training.fashion_mnist import (
     load_split,
     upscale,
 )
-
-from .training_report import write_report
+from benchmarks.training_report import write_report
+from keras_fastvit import fuse
+from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.training.distillation import Distillation
+from keras_fastvit.weights.named import load_weights
 
 LIMIT = 10_000
 EPOCHS = 3

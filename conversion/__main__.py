@@ -2,8 +2,8 @@
 
     keras-fastvit export --help
 
-is `python -m conversion.export_tflite --help`, and so on. A command's module, and with it Keras,
-is imported when the command is run.
+prints the arguments of `export`, and so on. A command's module, and with it Keras, is imported when
+the command is run.
 """
 
 import argparse
@@ -12,14 +12,14 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
-    "train": (".train", "a model on a folder of images"),
-    "port": (".port_weights", "weights between Keras, timm and Apple"),
-    "export": (".export_tflite", "a model to a .tflite file"),
-    "predict": (".predict", "the classes of images, by a model or a .tflite file"),
-    "inspect": (".inspect_tflite", "what a .tflite file is made of"),
-    "benchmark": (".benchmark_tflite", ".tflite files' times, side by side"),
-    "evaluate": (".evaluate_tflite", ".tflite files' accuracy on a folder of images"),
-    "evaluate-released": (".evaluate_released", "released weights' accuracy on ImageNet"),
+    "train": (".commands.train", "a model on a folder of images"),
+    "port": (".commands.port", "weights between Keras, timm and Apple"),
+    "export": (".exporting.export", "a model to a .tflite file"),
+    "predict": (".commands.predict", "the classes of images, by a model or a .tflite file"),
+    "inspect": (".commands.inspect", "what a .tflite file is made of"),
+    "benchmark": (".commands.benchmark", ".tflite files' times, side by side"),
+    "evaluate": (".commands.evaluate", ".tflite files' accuracy on a folder of images"),
+    "evaluate-released": (".commands.evaluate_released", "released weights' accuracy on ImageNet"),
 }
 """By name: the module whose `main` runs the command, and what it does."""
 

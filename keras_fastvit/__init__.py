@@ -1,7 +1,7 @@
 """FastViT for Keras 3."""
 
 # Their layers are then known to Keras, as the model's are.
-import keras_fastvit.fake_quantization
+import keras_fastvit.architecture.fake_quantization
 import keras_fastvit.tasks  # noqa: F401
 from keras_fastvit.applications import (
     FastViTMA36,
@@ -17,16 +17,16 @@ from keras_fastvit.applications import (
     FastViTT8,
     FastViTT12,
 )
-from keras_fastvit.inference_form import fuse
-from keras_fastvit.model import FastViT
-from keras_fastvit.preprocessing import (
+from keras_fastvit.architecture.inference_form import fuse
+from keras_fastvit.architecture.model import FastViT
+from keras_fastvit.clip.classifier import zero_shot
+from keras_fastvit.clip.text_embeddings import TextEmbeddings, read_text_embeddings
+from keras_fastvit.images.preprocessing import (
     class_names,
     decode_predictions,
     load_image,
     preprocess_input,
 )
-from keras_fastvit.text_embeddings import TextEmbeddings, read_text_embeddings
-from keras_fastvit.zero_shot_classifier import zero_shot
 
 __all__ = [
     "FastViT",

@@ -7,9 +7,9 @@ from typing import Any, Concatenate, ParamSpec
 
 import keras
 
-from keras_fastvit.model import FastViT
-from keras_fastvit.pretrained import NAMED_WEIGHTS, NamedWeights, find_weights, load_weights
-from keras_fastvit.variants import Variant, get_variant
+from keras_fastvit.architecture.model import FastViT
+from keras_fastvit.architecture.variants import Variant, get_variant
+from keras_fastvit.weights.named import NAMED_WEIGHTS, NamedWeights, find_weights, load_weights
 
 Arguments = ParamSpec("Arguments")
 

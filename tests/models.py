@@ -10,7 +10,7 @@ import pytest
 from keras import ops, tree
 
 from keras_fastvit import FastViT
-from keras_fastvit.variants import ATTENTION, REPMIXER, VARIANTS, Variant
+from keras_fastvit.architecture.variants import ATTENTION, REPMIXER, VARIANTS, Variant
 
 BACKEND = keras.backend.backend()
 DATA_FORMATS = ("channels_last", "channels_first")

@@ -99,7 +99,7 @@ def damaged(content: bytes, seed: int) -> bytes:
 
 def write_sidecar(path: Path, model: str, weights: str | None, **changes: Any) -> Path:
     """Writes the sidecar of a float32 or int8 classifier; `changes` are of its top level."""
-    from conversion.litert import TFLiteModel
+    from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 
     content, file = path.read_bytes(), TFLiteModel(path)
     (scale, zero_point) = file.input_quantization or (None, None)

@@ -117,7 +117,7 @@ abstract class BringModel
                 environment("KERAS_BACKEND", "tensorflow")
                 commandLine(
                     python.get(),
-                    *arrayOf("-m", "conversion.export_tflite", "--model", "fastvit_t8"),
+                    *arrayOf("-m", "keras_fastvit.conversion", "export", "--model", "fastvit_t8"),
                     *arrayOf("--weights", "fashion_mnist", "--quantize", "int8"),
                     *arrayOf("--calibration", "demo_images/fashion_mnist"),
                     *arrayOf("--output", made.path),
@@ -140,7 +140,7 @@ val bringModel =
         python = providers.gradleProperty("python").orElse("$root/.venv/bin/python")
         exporter.from(
             fileTree(root) {
-                include("conversion/*.py", "keras_fastvit/*.py", "keras_fastvit/data/*")
+                include("conversion/**/*.py", "keras_fastvit/**/*.py", "keras_fastvit/data/*")
                 include("demo_images/fashion_mnist/**")
             },
         )

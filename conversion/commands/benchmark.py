@@ -4,7 +4,7 @@
 
 runs all files in one process, in turns, so that what disturbs the machine disturbs all of them,
 and prints the median and the 90th percentile of one run of each file, and the medians' ratios to
-the first file's. The same as `python -m conversion.benchmark_tflite`. Milliseconds are this
+the first file's. Milliseconds are this
 machine's; what to compare is the ratios.
 """
 
@@ -25,10 +25,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 from keras_fastvit.atomic_file import written_beside
-
-from . import sidecar
-from .litert import TFLiteModel, check
-from .machine import machine
+from keras_fastvit.conversion.commands.machine import machine
+from keras_fastvit.conversion.tflite import sidecar
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel, check
 
 Array = NDArray[Any]
 

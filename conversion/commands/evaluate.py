@@ -5,7 +5,7 @@
 prints for each file the share of the images whose class comes first (top-1) and among the first
 five (top-5), and beside the float Keras model that it was made from the share of equal answers and
 the signal-to-quantisation-noise ratio of the logits. The same as
-`python -m conversion.evaluate_tflite`.
+`python -m keras_fastvit.conversion.commands.evaluate`.
 
 How an image becomes an input is read from the sidecar beside each file, or from the copy in it;
 without either, it is normalised as by `preprocess_input`. Which class a folder holds: see
@@ -29,19 +29,33 @@ from rich.console import Console
 from rich.progress import Progress
 
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.confusion_plot import confusion
+from keras_fastvit.conversion.commands.evaluation_report import (
+    Evaluation,
+    plot,
+    remarks,
+    to_json,
+    to_table,
+)
+from keras_fastvit.conversion.commands.keras_reference import (
+    Forward,
+    Reference,
+    load_reference,
+    named_reference,
+)
+from keras_fastvit.conversion.commands.model_arguments import (
+    add_text_embeddings_argument,
+    crop_pct,
+    model_name,
+)
+from keras_fastvit.conversion.tflite import sidecar
+from keras_fastvit.conversion.tflite.preparation import CROP_PCT, Preparation
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel, check
+from keras_fastvit.evaluation.agreement import agreement, sqnr_db
+from keras_fastvit.evaluation.confusion_plot import confusion
 from keras_fastvit.evaluation.image_batches import read_batches
 from keras_fastvit.evaluation.metrics import top_k_accuracy
-from keras_fastvit.image_folders import ImageFolders, classes_of_folders, find_images
-from keras_fastvit.labels import check_labels
-from keras_fastvit.model_arguments import add_text_embeddings_argument, crop_pct, model_name
-
-from . import sidecar
-from .evaluation_report import Evaluation, plot, remarks, to_json, to_table
-from .keras_reference import Forward, Reference, load_reference, named_reference
-from .litert import TFLiteModel, check
-from .metrics import agreement, sqnr_db
-from .preparation import CROP_PCT, Preparation
+from keras_fastvit.images.folders import ImageFolders, classes_of_folders, find_images
+from keras_fastvit.images.labels import check_labels
 
 Array = NDArray[Any]
 

@@ -30,19 +30,19 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from keras_fastvit.evaluation import grad_cam_sheet, report
-from keras_fastvit.evaluation.classifier import Answers, Classifier, classify
-from keras_fastvit.evaluation.robustness import RUNS, Robustness, measure
-from keras_fastvit.image_folders import find_images
-from keras_fastvit.installed_command import run_installed
-from keras_fastvit.labels import read_labels
-from keras_fastvit.model_arguments import (
+from keras_fastvit.conversion.commands.installed_command import run_installed
+from keras_fastvit.conversion.commands.model_arguments import (
     add_model_arguments,
     load_model,
     model_facts,
     normalization_of,
 )
-from keras_fastvit.model_files import SUFFIX
+from keras_fastvit.evaluation import grad_cam_sheet, report
+from keras_fastvit.evaluation.classifier import Answers, Classifier, classify
+from keras_fastvit.evaluation.robustness import RUNS, Robustness, measure
+from keras_fastvit.images.folders import find_images
+from keras_fastvit.images.labels import read_labels
+from keras_fastvit.weights.model_files import SUFFIX
 
 CORRUPTED = 100
 """How many images are corrupted, unless more are asked for: each is classified 96 times."""
@@ -138,7 +138,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.corrupted < 0:
         parser.error(f"--corrupted is a number of images from 0. Received: {args.corrupted}")
     console = Console(markup=False, highlight=False)
-    command = ["python", "-m", "keras_fastvit.evaluate", *(sys.argv[1:] if argv is None else argv)]
+    command = [
+        "python",
+        "-m",
+        "keras_fastvit.evaluate",
+        *(sys.argv[1:] if argv is None else argv),
+    ]
     try:
         _check_installed(args.output is not None, args.corrupted > 0)
         if args.output is not None:

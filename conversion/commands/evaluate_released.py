@@ -5,7 +5,7 @@
 prints for each of the 14 weights (seven variants, plain and distilled) the published top-1, that of
 this package's float model, and that of the int8 `.tflite` file that it exports; the same to
 `RUN/released.md` and `RUN/released.json`. What is in these already, from a run that was
-interrupted, is not measured again. The same as `python -m conversion.evaluate_released`.
+interrupted, is not measured again.
 
 Weights are fetched from the Hugging Face hub. Published are figures for the whole validation set
 at 256×256 pixels, with the crop of each variant. int8 is calibrated on 200 images: of
@@ -25,18 +25,22 @@ from rich.console import Console
 from rich.progress import Progress
 
 from keras_fastvit.applications import CONSTRUCTORS
+from keras_fastvit.architecture.variants import get_variant
+from keras_fastvit.conversion.commands.released_report import (
+    Released,
+    read_rows,
+    to_table,
+    write_rows,
+)
+from keras_fastvit.conversion.exporting.export import export
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.evaluation.classifier import Classifier, considered_classes
 from keras_fastvit.evaluation.image_batches import read_batches
 from keras_fastvit.evaluation.metrics import top_k_accuracy
-from keras_fastvit.image_files import named
-from keras_fastvit.image_folders import ImageFolders, classes_of_folders, find_images
-from keras_fastvit.preprocessing import class_names, preprocess_input
-from keras_fastvit.pretrained import NAMED_WEIGHTS, NamedWeights
-from keras_fastvit.variants import get_variant
-
-from .export_tflite import export
-from .litert import TFLiteModel
-from .released_report import Released, read_rows, to_table, write_rows
+from keras_fastvit.images.files import named
+from keras_fastvit.images.folders import ImageFolders, classes_of_folders, find_images
+from keras_fastvit.images.preprocessing import class_names, preprocess_input
+from keras_fastvit.weights.named import NAMED_WEIGHTS, NamedWeights
 
 DATASET = "imagenet"
 RELEASED = tuple(row for row in NAMED_WEIGHTS if row.dataset == DATASET)

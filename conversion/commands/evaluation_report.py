@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 from rich.table import Table
 
-from keras_fastvit.confusion_plot import plot_confusion
+from keras_fastvit.evaluation.confusion_plot import plot_confusion
 
 Array = NDArray[Any]
 

@@ -5,7 +5,7 @@
 prints which operators the file has, how many of them the CPU delegate takes and in how many
 partitions (one is best), their multiply-accumulates, the bytes of the weights by dtype, how input,
 output and tensors are quantised, and what the metadata and the sidecar beside the file say. The
-same as `python -m conversion.inspect_tflite`; `--json` prints it for programs.
+same as `python -m keras_fastvit.conversion.commands.inspect`; `--json` prints it for programs.
 """
 
 import argparse
@@ -21,10 +21,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from . import sidecar
-from .delegation import delegation
-from .litert import check
-from .tflite_graph import Graph, Tensor, read_graph
+from keras_fastvit.conversion.tflite import sidecar
+from keras_fastvit.conversion.tflite.delegation import delegation
+from keras_fastvit.conversion.tflite.runtime import check
+from keras_fastvit.conversion.tflite.schema import Graph, Tensor, read_graph
 
 
 @dataclass(frozen=True)

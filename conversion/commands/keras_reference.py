@@ -9,13 +9,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from keras_fastvit import fuse
-from keras_fastvit.logits import to_logits
-from keras_fastvit.model_arguments import load_model
-from keras_fastvit.model_files import SUFFIX
-from keras_fastvit.pretrained import NamedWeights, find_weights
-
-from .exportable import input_shape
-from .sidecar_schema import Description
+from keras_fastvit.conversion.commands.model_arguments import load_model
+from keras_fastvit.conversion.lowering.exportable import input_shape
+from keras_fastvit.conversion.tflite.sidecar_schema import Description
+from keras_fastvit.graph.logits import to_logits
+from keras_fastvit.weights.model_files import SUFFIX
+from keras_fastvit.weights.named import NamedWeights, find_weights
 
 Array = NDArray[Any]
 

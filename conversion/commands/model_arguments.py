@@ -9,12 +9,12 @@ from typing import Any
 import keras
 
 from keras_fastvit.applications import CONSTRUCTORS
-from keras_fastvit.model_files import SUFFIX, read_model_file
-from keras_fastvit.preprocessing import NORMALIZATIONS, class_names
-from keras_fastvit.pretrained import SUFFIXES, NamedWeights, find_weights, weights_names
-from keras_fastvit.text_embeddings import read_text_embeddings
-from keras_fastvit.variants import VARIANTS, get_variant
-from keras_fastvit.zero_shot_classifier import zero_shot
+from keras_fastvit.architecture.variants import VARIANTS, get_variant
+from keras_fastvit.clip.classifier import zero_shot
+from keras_fastvit.clip.text_embeddings import read_text_embeddings
+from keras_fastvit.images.preprocessing import NORMALIZATIONS, class_names
+from keras_fastvit.weights.model_files import SUFFIX, read_model_file
+from keras_fastvit.weights.named import SUFFIXES, NamedWeights, find_weights, weights_names
 
 DEFAULT_CROP_PCT = 0.9
 """That of most variants."""
@@ -95,7 +95,7 @@ def add_text_embeddings_argument(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="T.npz",
         help="make an image tower a classifier by the texts in this file, which has the arrays "
-        "names and embeddings (see keras_fastvit.text_embeddings)",
+        "names and embeddings (see keras_fastvit.clip.text_embeddings)",
     )
 
 

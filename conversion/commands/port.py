@@ -1,8 +1,8 @@
 """Ports weights between Keras, timm and Apple, and compares with timm.
 
-    python -m conversion.port_weights INPUT --model fastvit_t8 --output W.weights.h5
-    python -m conversion.port_weights INPUT --model fastvit_t8 --to timm --output W.safetensors
-    python -m conversion.port_weights --verify
+    keras-fastvit port INPUT --model fastvit_t8 --output W.weights.h5
+    keras-fastvit port INPUT --model fastvit_t8 --to timm --output W.safetensors
+    keras-fastvit port --verify
 
 INPUT is anything that `weights=` of the model takes: a name such as `imagenet`, or a `.pth`,
 `.pth.tar`, `.pt`, `.safetensors`, `.weights.h5` or `.keras` file. Prints what it has written.
@@ -28,13 +28,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from keras_fastvit import FastViT, fuse
+from keras_fastvit.architecture.variants import VARIANTS, get_variant
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.keras_files import save_keras_file
-from keras_fastvit.pretrained import NamedWeights, find_weights, load_weights
-from keras_fastvit.torch_weights import to_torch_state
-from keras_fastvit.variants import VARIANTS, get_variant
-
-from . import timm_reference
+from keras_fastvit.conversion.references import timm as timm_reference
+from keras_fastvit.weights.keras_files import save_keras_file
+from keras_fastvit.weights.named import NamedWeights, find_weights, load_weights
+from keras_fastvit.weights.torch_state import to_torch_state
 
 Layout = Literal["keras", "timm", "apple"]
 

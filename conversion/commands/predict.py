@@ -6,8 +6,7 @@
         --text-embeddings labels.npz
 
 prints for each image its best classes with their scores; the third, those of any list of texts,
-without training (`keras_fastvit.text_embeddings` says how such a file is made). The same as
-`python -m conversion.predict`. How to prepare an image for a `.tflite` file, how to read its output
+without training (`keras_fastvit.clip.text_embeddings` says how such a file is made). How to prepare an image for a `.tflite` file, how to read its output
 and the names of its classes are in the sidecar beside it or, without one, in the file itself; of a
 file that tells nothing they are those of `--model` and `--weights`.
 """
@@ -22,19 +21,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_fastvit.model_arguments import (
+from keras_fastvit.conversion.commands.model_arguments import (
     DEFAULT_NORMALIZATION,
     add_model_arguments,
     load_model,
     model_facts,
     normalization_of,
 )
-from keras_fastvit.model_files import SUFFIX
-from keras_fastvit.preprocessing import class_names, decode_predictions
-
-from . import sidecar
-from .litert import TFLiteModel, check
-from .preparation import Preparation
+from keras_fastvit.conversion.tflite import sidecar
+from keras_fastvit.conversion.tflite.preparation import Preparation
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel, check
+from keras_fastvit.images.preprocessing import class_names, decode_predictions
+from keras_fastvit.weights.model_files import SUFFIX
 
 Array = NDArray[Any]
 

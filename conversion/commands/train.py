@@ -25,16 +25,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.model_files import SUFFIX
-from keras_fastvit.preprocessing import load_image, preprocess_input
-from keras_fastvit.training import __main__ as training
-from keras_fastvit.training.pipeline import TrainingBatches
+from keras_fastvit.conversion.commands import training_arguments as training
+from keras_fastvit.conversion.quantization.calibration import LIMIT
+from keras_fastvit.conversion.quantization.fine_tuning import BATCH_SIZE, fine_tune
+from keras_fastvit.images.preprocessing import load_image, preprocess_input
+from keras_fastvit.training.classifier import Trained
+from keras_fastvit.training.data.pipeline import TrainingBatches
 from keras_fastvit.training.recipes import RECIPES, Recipe
 from keras_fastvit.training.starting_point import starting_point
-from keras_fastvit.training.train import Trained
-
-from .calibration import LIMIT
-from .quantization_aware import BATCH_SIZE, fine_tune
+from keras_fastvit.weights.model_files import SUFFIX
 
 NAME = "quantization_aware"
 

@@ -23,11 +23,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from keras_fastvit.installed_command import run_installed
-from keras_fastvit.variants import VARIANTS
-
-from .recipes import RECIPES, Recipe, get_recipe
-from .train import Trained, train
+from keras_fastvit.architecture.variants import VARIANTS
+from keras_fastvit.conversion.commands.installed_command import run_installed
+from keras_fastvit.training.classifier import Trained, train
+from keras_fastvit.training.recipes import RECIPES, Recipe, get_recipe
 
 PROGRAM = "python -m keras_fastvit.training"
 

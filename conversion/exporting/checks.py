@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .delegation import Delegation
-from .metrics import agreement, sqnr_db
-from .output_names import ONLY
+from keras_fastvit.conversion.exporting.output_names import ONLY
+from keras_fastvit.conversion.tflite.delegation import Delegation
+from keras_fastvit.evaluation.agreement import agreement, sqnr_db
 
 Array = NDArray[Any]
 

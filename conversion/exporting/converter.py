@@ -17,9 +17,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from .activation_ranges import Range
-from .layer_report import LayerError
-from .output_names import output_names
+from keras_fastvit.conversion.exporting.output_names import output_names
+from keras_fastvit.conversion.quantization.layer_report import LayerError
+from keras_fastvit.conversion.quantization.ranges import Range
 
 Array = NDArray[Any]
 
@@ -116,7 +116,7 @@ def _run_child(folder: Path, model_name: str, progress: Callable[[int, int], Non
         # quantisation then takes twenty times as long. One thread also adds up in one order.
         "OPENBLAS_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-m", f"{__package__}.tensorflow_to_tflite", str(folder)]
+    command = [sys.executable, "-m", f"{__package__}.converter_process", str(folder)]
     said = ""
     with (
         tempfile.TemporaryFile("w+") as errors,

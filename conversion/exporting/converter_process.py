@@ -1,6 +1,6 @@
 """The part of the export that needs TensorFlow: run by `converter` in a process of its own.
 
-    KERAS_BACKEND=tensorflow python -m conversion.tensorflow_to_tflite FOLDER
+    KERAS_BACKEND=tensorflow python -m keras_fastvit.conversion.exporting.converter_process FOLDER
 
 takes from FOLDER a lowered model (`model.keras`), the model before (`reference.keras`), images
 (`images.npy`), for int8 calibration images (`calibration.npy`), and what is asked for
@@ -25,12 +25,15 @@ from keras import tree
 from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from keras_fastvit.graph_rewriting import calls_of, origin
-
-from .activation_ranges import Range
-from .float_softmax import with_float_softmax
-from .output_names import output_names
-from .quantization import Quantized, quantize, quantize_as_trained
+from keras_fastvit.conversion.exporting.output_names import output_names
+from keras_fastvit.conversion.quantization.layer_by_layer import (
+    Quantized,
+    quantize,
+    quantize_as_trained,
+)
+from keras_fastvit.conversion.quantization.ranges import Range
+from keras_fastvit.conversion.tflite.float_softmax import with_float_softmax
+from keras_fastvit.graph.rewriting import calls_of, origin
 
 Array = NDArray[Any]
 

@@ -8,12 +8,11 @@
 
 writes the file, beside it the sidecar `mine.json` with all that an app must know, and the report
 `mine_report.md`, of int8 with each layer's error (`mine_layers.csv`, `mine_layers.png`). Prints the
-file's size, input, output and operators, and how far its outputs are from Keras'. The same as
-`python -m conversion.export_tflite`, with any Keras backend; TensorFlow, which converts, and
-LiteRT, which runs the file, come with `pip install "keras-fastvit[convert]"`.
+file's size, input, output and operators, and how far its outputs are from Keras'. Works with
+any Keras backend; TensorFlow, which converts, and LiteRT, which runs the file, come with `pip install "keras-fastvit[convert]"`.
 
-The third classifies by the texts of `labels.npz` (`keras_fastvit.text_embeddings` says how such a
-file is made), which become the file's last layer and its labels.
+The third classifies by the texts of `labels.npz` (`keras_fastvit.clip.text_embeddings` says how
+such a file is made), which become the file's last layer and its labels.
 
 The file takes normalised images (`preprocess_input`), one at a time, and gives logits: a softmax
 at the model's end is left to whoever shows probabilities, and the sidecar says so.
@@ -34,33 +33,46 @@ from rich.console import Console
 from rich.progress import Progress
 
 from keras_fastvit import fuse
-from keras_fastvit.inlining import inline
-from keras_fastvit.labels import check_labels, read_labels
-from keras_fastvit.logits import to_logits
-from keras_fastvit.model_arguments import (
+from keras_fastvit.conversion.commands.model_arguments import (
     DEFAULT_CROP_PCT,
     add_model_arguments,
     load_model,
     model_facts,
     normalization_of,
 )
-from keras_fastvit.model_files import SUFFIX
-from keras_fastvit.preprocessing import NORMALIZATIONS
-
-from . import layer_report, sidecar
-from .calibration import FEWEST, Calibration, read_calibration
-from .converter import GELUS, PRECISIONS, Conversion, convert
-from .delegation import delegation
-from .export_files import paths_beside, written_together
-from .export_report import Export, summary, to_markdown
-from .exportable import input_shape
-from .fake_quantized_form import int8_form_of, is_fake_quantized
-from .litert import TFLiteFile
-from .lowering import REWRITES, TARGETS, lower
-from .quantization import CURES
-from .self_check import check_built_in, check_delegation, check_finite, check_images, compare_each
-from .sidecar_schema import FORMAT
-from .tflite_graph import operators
+from keras_fastvit.conversion.exporting.checks import (
+    check_built_in,
+    check_delegation,
+    check_finite,
+    check_images,
+    compare_each,
+)
+from keras_fastvit.conversion.exporting.converter import GELUS, PRECISIONS, Conversion, convert
+from keras_fastvit.conversion.exporting.files import paths_beside, written_together
+from keras_fastvit.conversion.exporting.report import Export, summary, to_markdown
+from keras_fastvit.conversion.lowering.exportable import input_shape
+from keras_fastvit.conversion.lowering.lower import REWRITES, TARGETS, lower
+from keras_fastvit.conversion.quantization import layer_report
+from keras_fastvit.conversion.quantization.calibration import (
+    FEWEST,
+    Calibration,
+    read_calibration,
+)
+from keras_fastvit.conversion.quantization.fake_quantized_form import (
+    int8_form_of,
+    is_fake_quantized,
+)
+from keras_fastvit.conversion.quantization.layer_by_layer import CURES
+from keras_fastvit.conversion.tflite import sidecar
+from keras_fastvit.conversion.tflite.delegation import delegation
+from keras_fastvit.conversion.tflite.runtime import TFLiteFile
+from keras_fastvit.conversion.tflite.schema import operators
+from keras_fastvit.conversion.tflite.sidecar_schema import FORMAT
+from keras_fastvit.graph.inlining import inline
+from keras_fastvit.graph.logits import to_logits
+from keras_fastvit.images.labels import check_labels, read_labels
+from keras_fastvit.images.preprocessing import NORMALIZATIONS
+from keras_fastvit.weights.model_files import SUFFIX
 
 Array = NDArray[Any]
 
@@ -96,7 +108,7 @@ def export(
     Args:
         model: A FastViT in training or inference form, or any functional or Sequential model of
             Keras' and this package's layers, and of layers that others have composed of Keras'
-            (`keras_fastvit.inlining`), with one image input `(batch, height, width,
+            (`keras_fastvit.graph.inlining`), with one image input `(batch, height, width,
             channels)`, normalised as by `preprocess_input`. Its own backend does not matter. If
             it has several outputs, these go by the keys of their dict or by `output_0`, `output_1`.
             Of a model with fake quantisation (`quantization_aware`) the weights, and in int8 the

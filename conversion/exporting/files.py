@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from keras_fastvit.atomic_file import written_beside
-
-from . import sidecar
+from keras_fastvit.conversion.tflite import sidecar
 
 
 def paths_beside(path: Path, quantize: str) -> dict[str, Path]:

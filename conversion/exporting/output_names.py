@@ -3,7 +3,7 @@
 import keras
 from keras import tree
 
-from keras_fastvit.graph_rewriting import graph_of
+from keras_fastvit.graph.rewriting import graph_of
 
 ONLY = "output"
 """Name of the output of a model that has one."""

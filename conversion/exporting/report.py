@@ -5,13 +5,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_fastvit.image_files import named
-
-from . import layer_report
-from .delegation import Delegation
-from .layer_report import LayerError
-from .self_check import LARGEST_DIFFERENCE, SMALLEST_SQNR_DB, SelfCheck
-from .sidecar_schema import Description, outputs_of
+from keras_fastvit.conversion.exporting.checks import (
+    LARGEST_DIFFERENCE,
+    SMALLEST_SQNR_DB,
+    SelfCheck,
+)
+from keras_fastvit.conversion.quantization import layer_report
+from keras_fastvit.conversion.quantization.layer_report import LayerError
+from keras_fastvit.conversion.tflite.delegation import Delegation
+from keras_fastvit.conversion.tflite.sidecar_schema import Description, outputs_of
+from keras_fastvit.images.files import named
 
 PRECISIONS = {
     "none": "float32",

@@ -7,8 +7,8 @@ from keras import layers, ops
 from keras.src.ops.nn import Softmax
 from keras.src.ops.numpy import Einsum
 
-from keras_fastvit.graph_rewriting import GraphRewriter, named, origin
-from keras_fastvit.layers import InferenceForm, chain
+from keras_fastvit.architecture.layers import InferenceForm, chain
+from keras_fastvit.graph.rewriting import GraphRewriter, named, origin
 
 
 def split_heads(model: keras.Model) -> keras.Model:

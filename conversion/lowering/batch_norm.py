@@ -7,10 +7,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_fastvit import fusion
-from keras_fastvit.graph_rewriting import GraphRewriter, calls_of
-
-from .convolutions import weights_of, with_weights
+from keras_fastvit.architecture import fusion
+from keras_fastvit.conversion.lowering.convolutions import weights_of, with_weights
+from keras_fastvit.graph.rewriting import GraphRewriter, calls_of
 
 _LINEAR = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
 

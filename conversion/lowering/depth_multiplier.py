@@ -6,10 +6,14 @@ import keras
 import numpy as np
 from keras import layers, ops, tree
 
-from keras_fastvit.graph_rewriting import GraphRewriter, copy_of, named, origin
-from keras_fastvit.layers import InferenceForm, chain
-
-from .convolutions import Array, is_depthwise, weights_of, with_weights
+from keras_fastvit.architecture.layers import InferenceForm, chain
+from keras_fastvit.conversion.lowering.convolutions import (
+    Array,
+    is_depthwise,
+    weights_of,
+    with_weights,
+)
+from keras_fastvit.graph.rewriting import GraphRewriter, copy_of, named, origin
 
 _MIXING = (layers.Conv2D, layers.Dense)
 """Each output depends on all channels: the kernel can take these in any order."""

@@ -12,9 +12,12 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_fastvit.graph_rewriting import GraphRewriter
-
-from .convolutions import is_depthwise, weights_of, with_weights
+from keras_fastvit.conversion.lowering.convolutions import (
+    is_depthwise,
+    weights_of,
+    with_weights,
+)
+from keras_fastvit.graph.rewriting import GraphRewriter
 
 Taps = tuple[int, ...]
 """Rows or columns of a kernel."""

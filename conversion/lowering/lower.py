@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection
 
 import keras
 
-from .attention_lowering import split_heads
-from .batch_norm_lowering import fold_batch_norms
-from .depth_multiplier_lowering import split_depth_multipliers
-from .depthwise_lowering import split_depthwise
-from .static_graph import static_graph
-from .strided_depthwise_lowering import split_strided_depthwise
-from .upsampling_lowering import repeat_pixels
+from keras_fastvit.conversion.lowering.attention import split_heads
+from keras_fastvit.conversion.lowering.batch_norm import fold_batch_norms
+from keras_fastvit.conversion.lowering.depth_multiplier import split_depth_multipliers
+from keras_fastvit.conversion.lowering.depthwise import split_depthwise
+from keras_fastvit.conversion.lowering.static_graph import static_graph
+from keras_fastvit.conversion.lowering.strided_depthwise import split_strided_depthwise
+from keras_fastvit.conversion.lowering.upsampling import repeat_pixels
 
 REWRITES: dict[str, Callable[[keras.Model], keras.Model]] = {
     "batch_norm": fold_batch_norms,

@@ -8,11 +8,14 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_fastvit.graph_rewriting import GraphRewriter, origin
-from keras_fastvit.layers import chain
-
-from .convolutions import is_depthwise, weights_of, with_weights
-from .depthwise_lowering import MAX_TAPS, Taps, part_name, sum_of
+from keras_fastvit.architecture.layers import chain
+from keras_fastvit.conversion.lowering.convolutions import (
+    is_depthwise,
+    weights_of,
+    with_weights,
+)
+from keras_fastvit.conversion.lowering.depthwise import MAX_TAPS, Taps, part_name, sum_of
+from keras_fastvit.graph.rewriting import GraphRewriter, origin
 
 
 def split_strided_depthwise(model: keras.Model) -> keras.Model:

@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_fastvit.graph_rewriting import GraphRewriter
-from keras_fastvit.layers import InferenceForm
+from keras_fastvit.architecture.layers import InferenceForm
+from keras_fastvit.graph.rewriting import GraphRewriter
 
 
 def repeat_pixels(model: keras.Model) -> keras.Model:

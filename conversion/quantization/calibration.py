@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from keras_fastvit.image_files import image_suffixes, named
-from keras_fastvit.preprocessing import load_image, preprocess_input
+from keras_fastvit.images.files import image_suffixes, named
+from keras_fastvit.images.preprocessing import load_image, preprocess_input
 
 Array = NDArray[Any]
 

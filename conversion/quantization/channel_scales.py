@@ -17,9 +17,8 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from keras_fastvit.graph_rewriting import calls_of, origin
-
-from .int8_form import GELU_SLOPE, is_gelu_gate
+from keras_fastvit.conversion.quantization.int8_form import GELU_SLOPE, is_gelu_gate
+from keras_fastvit.graph.rewriting import calls_of, origin
 
 Array = NDArray[Any]
 Scales = dict[str, Array]

@@ -13,13 +13,21 @@ from typing import Any
 import keras
 from keras import tree
 
-from keras_fastvit.fake_quantization import INT8_LEVELS, FakeQuantize, FakeQuantizedWeights
-from keras_fastvit.graph_rewriting import GraphRewriter, calls_of, copy_of, graph_of, origin
-
-from .activation_ranges import Range, fixed_range, keeps_range, symmetric_tensors
-from .channel_scales import WEIGHTED
-from .quantization import Quantized
-from .static_graph import static_graph
+from keras_fastvit.architecture.fake_quantization import (
+    INT8_LEVELS,
+    FakeQuantize,
+    FakeQuantizedWeights,
+)
+from keras_fastvit.conversion.lowering.static_graph import static_graph
+from keras_fastvit.conversion.quantization.channel_scales import WEIGHTED
+from keras_fastvit.conversion.quantization.layer_by_layer import Quantized
+from keras_fastvit.conversion.quantization.ranges import (
+    Range,
+    fixed_range,
+    keeps_range,
+    symmetric_tensors,
+)
+from keras_fastvit.graph.rewriting import GraphRewriter, calls_of, copy_of, graph_of, origin
 
 _SUFFIX = "_int8"
 

@@ -1,7 +1,7 @@
 """Quantisation-aware fine-tuning: a model learns to compute in int8 what it computes in float.
 
 `export` takes over the weights and the ranges that were learnt. The command is
-`keras-fastvit train --quantization-aware N` (`conversion/train.py`).
+`keras-fastvit train --quantization-aware N` (`conversion/commands/train.py`).
 
 Where post-training int8 loses nothing there is nothing to win. Labels would teach the model its
 task anew, from what it has mostly learnt by heart. The float model's outputs tell of every image
@@ -18,17 +18,19 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from keras_fastvit.fake_quantization import INT8_LEVELS
-from keras_fastvit.graph_rewriting import GraphRewriter
-from keras_fastvit.logits import to_logits
-from keras_fastvit.model_arguments import DEFAULT_CROP_PCT
-
-from .calibration import read_calibration
-from .export_tflite import DEFAULT_GELUS
-from .exportable import input_shape
-from .fake_quantized_form import fake_quantized, is_fake_quantized
-from .lowering import lower
-from .quantization import quantize
+from keras_fastvit.architecture.fake_quantization import INT8_LEVELS
+from keras_fastvit.conversion.commands.model_arguments import DEFAULT_CROP_PCT
+from keras_fastvit.conversion.exporting.export import DEFAULT_GELUS
+from keras_fastvit.conversion.lowering.exportable import input_shape
+from keras_fastvit.conversion.lowering.lower import lower
+from keras_fastvit.conversion.quantization.calibration import read_calibration
+from keras_fastvit.conversion.quantization.fake_quantized_form import (
+    fake_quantized,
+    is_fake_quantized,
+)
+from keras_fastvit.conversion.quantization.layer_by_layer import quantize
+from keras_fastvit.graph.logits import to_logits
+from keras_fastvit.graph.rewriting import GraphRewriter
 
 Array = NDArray[Any]
 
@@ -72,7 +74,8 @@ def fine_tune(
 
     Returns:
         A model that computes what its int8 file will, for batches of any size: of Keras' layers and
-        `keras_fastvit.fake_quantization`'s, not compiled. It ends in a softmax if the model does.
+        `keras_fastvit.architecture.fake_quantization`'s, not compiled. It ends in a softmax if the
+        model does.
 
     Raises:
         ValueError: If the model is no inference form, has layers whose weights int8 rounds

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops, tree
 from numpy.typing import NDArray
 
-from keras_fastvit.graph_rewriting import calls_of
+from keras_fastvit.graph.rewriting import calls_of
 
 Array = NDArray[Any]
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_fastvit.graph_rewriting import GraphRewriter
+from keras_fastvit.graph.rewriting import GraphRewriter
 
 GELU_SLOPE = 1.702
 """Of `x · sigmoid(1.702 x)`, which differs from GELU by 0.02 at most (arXiv 1606.08415)."""

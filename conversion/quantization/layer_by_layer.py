@@ -23,10 +23,24 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from keras_fastvit.fake_quantization import INT8_LEVELS, round_weights
-from keras_fastvit.graph_rewriting import calls_of, origin
-
-from .activation_ranges import (
+from keras_fastvit.architecture.fake_quantization import INT8_LEVELS, round_weights
+from keras_fastvit.conversion.quantization.channel_scales import (
+    WEIGHTED,
+    FixedScaleError,
+    Scales,
+    apply_scales,
+    channel_scales,
+)
+from keras_fastvit.conversion.quantization.graph_values import GraphValues
+from keras_fastvit.conversion.quantization.int8_form import (
+    int8_form,
+    is_gelu,
+    is_gelu_gate,
+    linear_copy,
+)
+from keras_fastvit.conversion.quantization.layer_inputs import layer_problem
+from keras_fastvit.conversion.quantization.layer_report import LayerError
+from keras_fastvit.conversion.quantization.ranges import (
     Range,
     best_range,
     exact_range,
@@ -37,13 +51,13 @@ from .activation_ranges import (
     symmetric_tensors,
     wide_enough,
 )
-from .channel_scales import WEIGHTED, FixedScaleError, Scales, apply_scales, channel_scales
-from .graph_values import GraphValues
-from .int8_form import int8_form, is_gelu, is_gelu_gate, linear_copy
-from .layer_inputs import layer_problem
-from .layer_report import LayerError
-from .metrics import sqnr_db
-from .weight_rounding import bias_for, refit, round_kernel
+from keras_fastvit.conversion.quantization.weight_rounding import (
+    bias_for,
+    refit,
+    round_kernel,
+)
+from keras_fastvit.evaluation.agreement import sqnr_db
+from keras_fastvit.graph.rewriting import calls_of, origin
 
 Array = NDArray[Any]
 

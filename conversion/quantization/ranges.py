@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from keras_fastvit.graph_rewriting import calls_of, origin
+from keras_fastvit.graph.rewriting import calls_of, origin
 
 Array = NDArray[Any]
 Range = tuple[float, float]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_fastvit.fake_quantization import INT8_LEVELS
+from keras_fastvit.architecture.fake_quantization import INT8_LEVELS
 
 Array = NDArray[Any]
 

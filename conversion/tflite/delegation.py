@@ -8,7 +8,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass
 
-from .litert import open_interpreter
+from keras_fastvit.conversion.tflite.runtime import open_interpreter
 
 DELEGATE = "DELEGATE"
 """What the runtime calls a partition in its list of nodes."""

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_fastvit.preprocessing import (
+from keras_fastvit.conversion.tflite.sidecar_schema import Description
+from keras_fastvit.images.preprocessing import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     NORMALIZATIONS,
     load_image,
 )
-
-from .sidecar_schema import Description
 
 Array = NDArray[Any]
 

@@ -34,10 +34,9 @@ import os
 from importlib import metadata
 from pathlib import Path
 
-from keras_fastvit.preprocessing import NORMALIZATIONS
-
-from .sidecar_schema import FORMAT, Description, parsed
-from .tflite_graph import Tensor, read_graph
+from keras_fastvit.conversion.tflite.schema import Tensor, read_graph
+from keras_fastvit.conversion.tflite.sidecar_schema import FORMAT, Description, parsed
+from keras_fastvit.images.preprocessing import NORMALIZATIONS
 
 METADATA = "keras_fastvit"
 INTERPOLATION = "bicubic"

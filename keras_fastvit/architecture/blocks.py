@@ -6,9 +6,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_fastvit import fusion
-from keras_fastvit.fusion import Affine, Array
-from keras_fastvit.layers import (
+from keras_fastvit.architecture import fusion
+from keras_fastvit.architecture.fusion import Affine, Array
+from keras_fastvit.architecture.layers import (
     DOWNSAMPLE_SE_RATIO,
     KERNEL_STDDEV,
     ConvBN,
@@ -26,7 +26,7 @@ from keras_fastvit.layers import (
     register,
     residual,
 )
-from keras_fastvit.variants import BATCH_NORM, LAYER_NORM
+from keras_fastvit.architecture.variants import BATCH_NORM, LAYER_NORM
 
 HEAD_DIM = 32
 

@@ -17,7 +17,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from keras_fastvit.layers import register
+from keras_fastvit.architecture.layers import register
 
 STEPS = 255
 """From the lowest to the highest value of an int8 tensor."""

@@ -6,8 +6,8 @@ import keras
 from keras import tree
 from keras.src.models.functional import Functional
 
-from keras_fastvit.graph_rewriting import GraphRewriter, graph_of
-from keras_fastvit.layers import Dropout, FastViTLayer
+from keras_fastvit.architecture.layers import Dropout, FastViTLayer
+from keras_fastvit.graph.rewriting import GraphRewriter, graph_of
 
 _FUSIBLE = (FastViTLayer, Dropout)
 

@@ -14,8 +14,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_fastvit import fusion
-from keras_fastvit.fusion import Affine, Array, Kernel
+from keras_fastvit.architecture import fusion
+from keras_fastvit.architecture.fusion import Affine, Array, Kernel
 
 InferenceForm = Callable[[Any], Any]
 """Maps a `KerasTensor` to a `KerasTensor` through plain Keras layers, the same at each call."""

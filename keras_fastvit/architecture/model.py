@@ -9,15 +9,15 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_fastvit.blocks import AttentionBlock, Downsample, RepMixerBlock
-from keras_fastvit.inference_form import fuse, set_pyramid_outputs
-from keras_fastvit.layers import (
+from keras_fastvit.architecture.blocks import AttentionBlock, Downsample, RepMixerBlock
+from keras_fastvit.architecture.inference_form import fuse, set_pyramid_outputs
+from keras_fastvit.architecture.layers import (
     KERNEL_STDDEV,
     ConditionalPositionalEncoding,
     Dropout,
     MobileOneBlock,
 )
-from keras_fastvit.variants import ATTENTION, Variant, get_variant
+from keras_fastvit.architecture.variants import ATTENTION, Variant, get_variant
 
 MIN_SIDE = 32
 DEFAULT_SIDE = 256

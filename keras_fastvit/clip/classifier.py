@@ -5,9 +5,9 @@ import logging
 import keras
 import numpy as np
 
-from keras_fastvit.graph_rewriting import graph_of
-from keras_fastvit.logits import to_logits
-from keras_fastvit.text_embeddings import TextEmbeddings
+from keras_fastvit.clip.text_embeddings import TextEmbeddings
+from keras_fastvit.graph.logits import to_logits
+from keras_fastvit.graph.rewriting import graph_of
 
 _LOG = logging.getLogger("keras_fastvit")
 

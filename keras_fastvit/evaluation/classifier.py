@@ -11,13 +11,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_fastvit.image_folders import ImageFolders, classes_of_folders
-from keras_fastvit.inference_form import fuse
-from keras_fastvit.labels import check_labels
-from keras_fastvit.logits import to_logits
-from keras_fastvit.preprocessing import load_image, preprocess_input
-
-from .image_batches import BATCH, read_batches
+from keras_fastvit.architecture.inference_form import fuse
+from keras_fastvit.evaluation.image_batches import BATCH, read_batches
+from keras_fastvit.graph.logits import to_logits
+from keras_fastvit.images.folders import ImageFolders, classes_of_folders
+from keras_fastvit.images.labels import check_labels
+from keras_fastvit.images.preprocessing import load_image, preprocess_input
 
 Array = NDArray[Any]
 

@@ -13,7 +13,7 @@ from keras import ops
 from keras.src.models.functional import Functional
 from numpy.typing import NDArray
 
-from keras_fastvit.graph_rewriting import calls_of, graph_of
+from keras_fastvit.graph.rewriting import calls_of, graph_of
 
 Array = NDArray[Any]
 

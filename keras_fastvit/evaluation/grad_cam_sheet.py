@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_fastvit.atomic_file import written_beside
-
-from .classifier import Answers, Classifier
-from .grad_cam import grad_cam
-from .metrics import ranks, softmax
+from keras_fastvit.evaluation.classifier import Answers, Classifier
+from keras_fastvit.evaluation.grad_cam import grad_cam
+from keras_fastvit.evaluation.metrics import ranks, softmax
 
 Array = NDArray[Any]
 

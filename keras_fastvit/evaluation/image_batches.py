@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_fastvit.image_folders import ImageFolders
+from keras_fastvit.images.folders import ImageFolders
 
 Array = NDArray[Any]
 

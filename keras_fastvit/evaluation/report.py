@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.image_files import named
-
-from . import robustness_report
-from .classifier import Answers
-from .metrics import (
+from keras_fastvit.evaluation import robustness_report
+from keras_fastvit.evaluation.classifier import Answers
+from keras_fastvit.evaluation.metrics import (
     BINS,
     calibration_error,
     per_class_accuracy,
@@ -26,7 +24,8 @@ from .metrics import (
     reliability,
     softmax,
 )
-from .robustness import COMMON, Robustness
+from keras_fastvit.evaluation.robustness import COMMON, Robustness
+from keras_fastvit.images.files import named
 
 Array = NDArray[Any]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from .metrics import top_k_accuracy
+from keras_fastvit.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from keras_fastvit.evaluation.metrics import top_k_accuracy
 
 Array = NDArray[Any]
 

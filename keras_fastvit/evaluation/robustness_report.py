@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from keras_fastvit.atomic_file import written_beside
-
-from .corruptions import CORRUPTIONS, SEVERITIES
-from .robustness import COMMON, Robustness
+from keras_fastvit.evaluation.corruptions import CORRUPTIONS, SEVERITIES
+from keras_fastvit.evaluation.robustness import COMMON, Robustness
 
 FOOTNOTE = (
     "Top-1 accuracy under ImageNet-C's corruptions by severity, with the published parameters for "

@@ -10,7 +10,7 @@ import keras
 from keras import tree
 from keras.src.models.functional import Functional
 
-from keras_fastvit.graph_rewriting import (
+from keras_fastvit.graph.rewriting import (
     GraphRewriter,
     copy_of,
     copy_state,

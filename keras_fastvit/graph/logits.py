@@ -6,7 +6,7 @@ import keras
 from keras.src.models.functional import Functional
 from keras.src.ops.nn import Softmax
 
-from keras_fastvit.graph_rewriting import graph_of, origin
+from keras_fastvit.graph.rewriting import graph_of, origin
 
 
 def to_logits(model: keras.Model) -> tuple[keras.Model, str]:

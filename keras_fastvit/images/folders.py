@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_fastvit.preprocessing import decode_predictions
+from keras_fastvit.images.preprocessing import decode_predictions
 
 Array = NDArray[Any]
 

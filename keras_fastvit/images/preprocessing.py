@@ -18,7 +18,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from keras_fastvit.image_files import pixel_limit, read_rgb, refusal
+from keras_fastvit.images.files import pixel_limit, read_rgb, refusal
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean of the red, green and blue channels of ImageNet, on the 0..1 scale."""
@@ -212,7 +212,7 @@ def decode_predictions(
     if isinstance(class_names, str):
         raise ValueError(
             "`decode_predictions` expects class_names to be a sequence of names; those of a "
-            "known data set come from `keras_fastvit.preprocessing.class_names`. "
+            "known data set come from `keras_fastvit.images.preprocessing.class_names`. "
             f"Received: class_names={class_names!r}"
         )
     if top < 1:

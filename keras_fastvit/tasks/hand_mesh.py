@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from keras_fastvit.inference_form import fuse
+from keras_fastvit.architecture.inference_form import fuse
 from keras_fastvit.tasks.mano import POSE
 from keras_fastvit.tasks.mano_file import SHAPES
 

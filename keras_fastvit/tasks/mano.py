@@ -8,13 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_fastvit.tasks.mano_file import (
-    ARTICULATION,
-    JOINTS,
-    SHAPES,
-    HandModel,
-    read_mano,
-)
+from keras_fastvit.tasks.mano_file import ARTICULATION, JOINTS, SHAPES, HandModel, read_mano
 
 POSE = 3 * JOINTS
 """Numbers of a pose: an axis-angle vector a joint, the first one the whole hand's orientation."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_fastvit.inference_form import set_pyramid_outputs
+from keras_fastvit.architecture.inference_form import set_pyramid_outputs
 
 
 @keras.saving.register_keras_serializable(package="keras_fastvit")

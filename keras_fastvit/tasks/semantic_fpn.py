@@ -13,10 +13,17 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_fastvit import fusion
-from keras_fastvit.fusion import Kernel
-from keras_fastvit.layers import ConvBN, FastViTLayer, InferenceForm, affine_of, kernel_of, register
-from keras_fastvit.model import FastViT
+from keras_fastvit.architecture import fusion
+from keras_fastvit.architecture.fusion import Kernel
+from keras_fastvit.architecture.layers import (
+    ConvBN,
+    FastViTLayer,
+    InferenceForm,
+    affine_of,
+    kernel_of,
+    register,
+)
+from keras_fastvit.architecture.model import FastViT
 
 LEVELS = ("P2", "P3", "P4", "P5")
 CLASSIFIER_STDDEV = 0.01

@@ -15,11 +15,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from .ahead import BatchesAhead
-from .pipeline import TrainingBatches, ValidationBatches
-from .report import write_history
-from .run_folder import Row, RunFolder
-from .validation import accuracy, averaged_weights, cross_entropy, predict
+from keras_fastvit.training.data.ahead import BatchesAhead
+from keras_fastvit.training.data.pipeline import TrainingBatches, ValidationBatches
+from keras_fastvit.training.report import write_history
+from keras_fastvit.training.run_folder import Row, RunFolder
+from keras_fastvit.training.validation import accuracy, averaged_weights, cross_entropy, predict
 
 
 def progress_bar(console: Console | None) -> Progress:

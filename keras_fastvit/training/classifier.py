@@ -12,19 +12,23 @@ import keras
 from rich.console import Console
 from rich.progress import track
 
-from keras_fastvit.model import FastViT
-from keras_fastvit.model_files import read_model_file
-
-from .devices import all_devices, idle_devices, synchronize
-from .folders import TrainingData, find_training_data, read_training_data, write_training_data
-from .outputs import with_probabilities, write_outputs
-from .phases import fit_phases
-from .pipeline import TrainingBatches, ValidationBatches
-from .recipes import Recipe
-from .report import skipped_line
-from .run_folder import Row, RunFolder
-from .starting_point import starting_point
-from .validation import predict
+from keras_fastvit.architecture.model import FastViT
+from keras_fastvit.training.data.folders import (
+    TrainingData,
+    find_training_data,
+    read_training_data,
+    write_training_data,
+)
+from keras_fastvit.training.data.pipeline import TrainingBatches, ValidationBatches
+from keras_fastvit.training.devices import all_devices, idle_devices, synchronize
+from keras_fastvit.training.outputs import with_probabilities, write_outputs
+from keras_fastvit.training.phases import fit_phases
+from keras_fastvit.training.recipes import Recipe
+from keras_fastvit.training.report import skipped_line
+from keras_fastvit.training.run_folder import Row, RunFolder
+from keras_fastvit.training.starting_point import starting_point
+from keras_fastvit.training.validation import predict
+from keras_fastvit.weights.model_files import read_model_file
 
 
 @dataclass(frozen=True)

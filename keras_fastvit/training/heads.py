@@ -12,14 +12,14 @@ from typing import Any
 import keras
 from rich.console import Console
 
-from keras_fastvit.model import FastViT
-from keras_fastvit.pretrained import find_weights, load_weights
-from keras_fastvit.training.ahead import BatchesAhead
+from keras_fastvit.architecture.model import FastViT
+from keras_fastvit.architecture.variants import VARIANTS
 from keras_fastvit.training.callbacks import Steps, progress_bar
+from keras_fastvit.training.data.ahead import BatchesAhead
 from keras_fastvit.training.interruption import Interruption
 from keras_fastvit.training.report import write_history
 from keras_fastvit.training.run_folder import Row, RunFolder, restore
-from keras_fastvit.variants import VARIANTS
+from keras_fastvit.weights.named import find_weights, load_weights
 
 
 def add_training_arguments(parser: argparse.ArgumentParser, data: str) -> None:

@@ -2,7 +2,7 @@
 
 import keras
 
-from .recipes import Phase, Recipe
+from keras_fastvit.training.recipes import Phase, Recipe
 
 WARMUP_START = 1e-6
 """Learning rate of the first step of a warm-up."""

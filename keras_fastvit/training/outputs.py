@@ -6,14 +6,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_fastvit.architecture.model import FastViT
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.model import FastViT
-
-from .folders import TrainingData
-from .recipes import Recipe
-from .report import plot_curves, plot_predictions, write_history, write_report
-from .run_folder import Row
-from .starting_point import StartingPoint
+from keras_fastvit.training.data.folders import TrainingData
+from keras_fastvit.training.recipes import Recipe
+from keras_fastvit.training.report import plot_curves, plot_predictions, write_history, write_report
+from keras_fastvit.training.run_folder import Row
+from keras_fastvit.training.starting_point import StartingPoint
 
 
 def with_probabilities(model: FastViT) -> FastViT:

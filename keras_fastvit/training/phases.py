@@ -6,13 +6,13 @@ from contextlib import contextmanager
 import keras
 from rich.console import Console
 
-from .callbacks import EpochEnds, Steps, progress_bar
-from .distillation import Distillation
-from .interruption import Interruption
-from .optimization import optimizer
-from .pipeline import Batches, TrainingBatches, ValidationBatches
-from .recipes import Phase, Recipe
-from .run_folder import RunFolder, Saved, restore
+from keras_fastvit.training.callbacks import EpochEnds, Steps, progress_bar
+from keras_fastvit.training.data.pipeline import Batches, TrainingBatches, ValidationBatches
+from keras_fastvit.training.distillation import Distillation
+from keras_fastvit.training.interruption import Interruption
+from keras_fastvit.training.optimization import optimizer
+from keras_fastvit.training.recipes import Phase, Recipe
+from keras_fastvit.training.run_folder import RunFolder, Saved, restore
 
 HEAD = "head"
 """Name of a FastViT's classifier."""

@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.confusion_plot import confusion, plot_confusion
-from keras_fastvit.image_files import named
-
-from .folders import TrainingData
-from .recipes import Recipe
-from .run_folder import Row
-from .starting_point import StartingPoint
-from .validation import accuracy
+from keras_fastvit.evaluation.confusion_plot import confusion, plot_confusion
+from keras_fastvit.images.files import named
+from keras_fastvit.training.data.folders import TrainingData
+from keras_fastvit.training.recipes import Recipe
+from keras_fastvit.training.run_folder import Row
+from keras_fastvit.training.starting_point import StartingPoint
+from keras_fastvit.training.validation import accuracy
 
 
 def write_history(history: Sequence[Row], folder: Path) -> None:

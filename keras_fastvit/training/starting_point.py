@@ -5,11 +5,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_fastvit.model import DEFAULT_SIDE, FastViT
-from keras_fastvit.pretrained import NamedWeights, find_weights, load_weights
-from keras_fastvit.variants import get_variant
-
-from .recipes import Recipe
+from keras_fastvit.architecture.model import DEFAULT_SIDE, FastViT
+from keras_fastvit.architecture.variants import get_variant
+from keras_fastvit.training.recipes import Recipe
+from keras_fastvit.weights.named import NamedWeights, find_weights, load_weights
 
 _LOG = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from .pipeline import ValidationBatches
+from keras_fastvit.training.data.pipeline import ValidationBatches
 
 Array = NDArray[Any]
 

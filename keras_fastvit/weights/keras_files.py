@@ -12,9 +12,9 @@ from typing import Any
 
 from keras.src.saving import saving_lib
 
-from keras_fastvit.checkpoint_files import contents, existing_file, refusal
-from keras_fastvit.model import FastViT
-from keras_fastvit.model_weights import HEAD, check_names, checked, weights_of
+from keras_fastvit.architecture.model import FastViT
+from keras_fastvit.weights.torch_files import contents, existing_file, refusal
+from keras_fastvit.weights.variables import HEAD, check_names, checked, weights_of
 
 KERAS_SUFFIXES = (".weights.h5", ".keras")
 

@@ -7,17 +7,17 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_fastvit.checkpoint_files import TORCH_SUFFIXES, existing_file, read_torch_file
-from keras_fastvit.keras_files import KERAS_SUFFIXES, load_keras_file
-from keras_fastvit.model import FastViT
-from keras_fastvit.torch_names import Array
-from keras_fastvit.torch_weights import load_torch_state
-from keras_fastvit.variants import VARIANTS, Variant, get_variant
+from keras_fastvit.architecture.model import FastViT
+from keras_fastvit.architecture.variants import VARIANTS, Variant, get_variant
+from keras_fastvit.weights.keras_files import KERAS_SUFFIXES, load_keras_file
+from keras_fastvit.weights.torch_files import TORCH_SUFFIXES, existing_file, read_torch_file
+from keras_fastvit.weights.torch_names import Array
+from keras_fastvit.weights.torch_state import load_torch_state
 
 SUFFIXES = (*TORCH_SUFFIXES, *KERAS_SUFFIXES)
 
 _LOG = logging.getLogger("keras_fastvit")
-_DATA = Path(__file__).with_name("data")
+_DATA = Path(__file__).parents[1] / "data"
 _APPLE = "Apple's licence for the weights of FastViT; see NOTICE"
 _APPLE_RESEARCH = "Apple's licence for research models; see NOTICE"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_fastvit.torch_names import Array
+from keras_fastvit.weights.torch_names import Array
 
 PICKLES = (".pth", ".pth.tar", ".pt")
 TORCH_SUFFIXES = (".safetensors", *PICKLES)

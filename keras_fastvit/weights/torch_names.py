@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_fastvit.variants import ATTENTION, Variant
+from keras_fastvit.architecture.variants import ATTENTION, Variant
 
 Convention = Literal["timm", "apple"]
 Layout = Literal["conv", "depthwise", "dense", "layer_scale", "vector"]
@@ -56,7 +56,7 @@ def torch_name(path: str, variant: Variant, convention: Convention) -> str:
         variant: The model's row of `variants.py`.
         convention: Whose names: `"timm"` or `"apple"`.
 
-    >>> from keras_fastvit.variants import VARIANTS
+    >>> from keras_fastvit.architecture.variants import VARIANTS
     >>> torch_name("stage_1_block_0/mlp/fc1/kernel", VARIANTS["fastvit_t8"], "apple")
     'network.2.0.convffn.fc1.weight'
     """

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from keras_fastvit.model import FastViT
-from keras_fastvit.model_weights import HEAD, check_names, checked, listed, weights_of
-from keras_fastvit.torch_names import (
+from keras_fastvit.architecture.model import FastViT
+from keras_fastvit.architecture.variants import get_variant
+from keras_fastvit.weights.torch_names import (
     Array,
     Convention,
     detect,
@@ -15,7 +15,7 @@ from keras_fastvit.torch_names import (
     torch_name,
     unfold,
 )
-from keras_fastvit.variants import get_variant
+from keras_fastvit.weights.variables import HEAD, check_names, checked, listed, weights_of
 
 
 def to_torch_state(model: FastViT, convention: Convention = "timm") -> dict[str, Array]:

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_fastvit.layers import LayerScale
-from keras_fastvit.model import FastViT
-from keras_fastvit.torch_names import Array, Layout, layer_names, to_torch
-from keras_fastvit.variants import get_variant
+from keras_fastvit.architecture.layers import LayerScale
+from keras_fastvit.architecture.model import FastViT
+from keras_fastvit.architecture.variants import get_variant
+from keras_fastvit.weights.torch_names import Array, Layout, layer_names, to_torch
 
 HEAD = "head/"
 """How the paths of the classifier's variables begin."""

@@ -8,7 +8,7 @@ import pytest
 
 pytestmark = pytest.mark.single_backend
 
-DEMO = Path(__file__).parents[1] / "android_demo"
+DEMO = Path(__file__).parents[2] / "android_demo"
 RESOURCES = DEMO / "app" / "src" / "main" / "res"
 ANCHOR = re.compile(
     r"\[`(?P<name>[\w.]+):(?P<line>\d+)`\]\((?P<path>[^)#]+)#L(?P=line)\) `(?P<text>[^`]+)`"

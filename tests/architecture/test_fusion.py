@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keras_fastvit import fusion
-from keras_fastvit.fusion import Affine, Kernel
+from keras_fastvit.architecture import fusion
+from keras_fastvit.architecture.fusion import Affine, Kernel
 
 pytestmark = pytest.mark.single_backend
 

@@ -15,8 +15,8 @@ import pytest
 from keras import layers, ops
 
 from keras_fastvit import FastViT, fuse
-from keras_fastvit.blocks import AttentionBlock, RepMixerBlock
-from keras_fastvit.layers import Dropout, FastViTLayer, MobileOneBlock
+from keras_fastvit.architecture.blocks import AttentionBlock, RepMixerBlock
+from keras_fastvit.architecture.layers import Dropout, FastViTLayer, MobileOneBlock
 from tests.models import (
     BACKEND,
     DATA_FORMATS,

@@ -11,8 +11,9 @@ import pytest
 from keras import layers as keras_layers
 from keras import ops
 
-from keras_fastvit import blocks, fuse, layers
-from keras_fastvit.blocks import (
+from keras_fastvit import fuse
+from keras_fastvit.architecture import blocks, layers
+from keras_fastvit.architecture.blocks import (
     Attention,
     AttentionBlock,
     ConvFFN,
@@ -20,7 +21,7 @@ from keras_fastvit.blocks import (
     RepMixer,
     RepMixerBlock,
 )
-from keras_fastvit.layers import (
+from keras_fastvit.architecture.layers import (
     ConditionalPositionalEncoding,
     ConvBN,
     Dropout,
@@ -31,15 +32,7 @@ from keras_fastvit.layers import (
     MobileOneBlock,
     SqueezeExcite,
 )
-from tests.models import (
-    DATA_FORMATS,
-    count,
-    gradients,
-    images,
-    randomize,
-    relative_difference,
-    run,
-)
+from tests.models import DATA_FORMATS, count, gradients, images, randomize, relative_difference, run
 
 TOLERANCE = 1e-5
 

@@ -10,8 +10,8 @@ import pytest
 from keras import ops
 
 from keras_fastvit import FastViT, fuse
-from keras_fastvit.torch_weights import load_torch_state
-from keras_fastvit.variants import ATTENTION, get_variant
+from keras_fastvit.architecture.variants import ATTENTION, get_variant
+from keras_fastvit.weights.torch_state import load_torch_state
 from tests.models import RELEASED, at_full_width, count, gradients, images, run
 from tests.reference.fixtures import VARIANTS as NAMES
 from tests.reference.fixtures import VARIANTS_OF, load

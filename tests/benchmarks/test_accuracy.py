@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from keras import layers
 
-import conversion.benchmark_accuracy as command
-from conversion import calibration_sets, litert_torch_environment
-from conversion.benchmark_accuracy_report import TABLES, TARGETS, Accuracy, Report
-from conversion.calibration_sets import SOURCES, calibration_set
-from conversion.plain_tflite import to_plain_tflite
-from keras_fastvit.preprocessing import preprocess_input
-from keras_fastvit.training.fashion_mnist import load_split, to_inputs, upscale
+import benchmarks.accuracy as command
+from benchmarks import calibration_sets, litert_torch_environment
+from benchmarks.accuracy_report import TABLES, TARGETS, Accuracy, Report
+from benchmarks.calibration_sets import SOURCES, calibration_set
+from benchmarks.plain_tflite import to_plain_tflite
+from benchmarks.train_fashion_mnist import load_split, to_inputs, upscale
+from keras_fastvit.images.preprocessing import preprocess_input
 
 pytestmark = pytest.mark.single_backend
 

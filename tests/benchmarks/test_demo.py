@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.single_backend
 def test_the_demo_classifies_with_four_forms() -> None:
     finished = subprocess.run(
-        [sys.executable, "-m", "conversion.demo"],
+        [sys.executable, "-m", "benchmarks.demo"],
         cwd=ROOT,
         env={**os.environ, "KERAS_BACKEND": "tensorflow", "COLUMNS": "120"},
         capture_output=True,

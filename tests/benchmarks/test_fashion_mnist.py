@@ -11,10 +11,10 @@ import pytest
 from safetensors.numpy import load_file
 
 import keras_fastvit
-from keras_fastvit.torch_weights import to_torch_state
-from keras_fastvit.training import fashion_mnist
+from benchmarks import train_fashion_mnist as fashion_mnist
+from keras_fastvit.weights.torch_state import to_torch_state
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 IMAGES = sorted((ROOT / "demo_images/fashion_mnist").rglob("*.png"))
 CHECKPOINT = ROOT / "keras_fastvit/data/fashion_mnist_t8.safetensors"
 

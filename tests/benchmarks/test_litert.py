@@ -15,9 +15,12 @@ import pytest
 from keras import layers
 from PIL import Image
 
-import conversion.benchmark_litert as command
-from conversion import benchmark_files, litert_torch_environment
-from conversion.benchmark_litert_report import (
+import benchmarks.litert as command
+from benchmarks import litert_files as benchmark_files
+from benchmarks import litert_torch_environment
+from benchmarks.bound import build_bound
+from benchmarks.limits import Limit
+from benchmarks.litert_report import (
     BOUND,
     JUDGED,
     LITERT_TORCH,
@@ -28,18 +31,16 @@ from conversion.benchmark_litert_report import (
     Target,
     TimedFile,
 )
-from conversion.bound import build_bound
-from conversion.limits import Limit
-from conversion.litert import TFLiteModel
-from conversion.plain_tflite import to_plain_tflite
-from conversion.tflite_graph import operators
+from benchmarks.plain_tflite import to_plain_tflite
 from keras_fastvit import fuse
 from keras_fastvit.applications import CONSTRUCTORS
-from keras_fastvit.variants import VARIANTS
+from keras_fastvit.architecture.variants import VARIANTS
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
+from keras_fastvit.conversion.tflite.schema import operators
 
 pytestmark = pytest.mark.single_backend
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def timed(maker, precision, milliseconds, variant="fastvit_t8"):

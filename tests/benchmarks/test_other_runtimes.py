@@ -2,8 +2,8 @@
 
 import pytest
 
+from benchmarks.litert_report import LITERT_TORCH, OURS
 from benchmarks.other_runtimes import VARIANTS, Row, ratio, to_markdown
-from conversion.benchmark_litert_report import LITERT_TORCH, OURS
 
 pytestmark = pytest.mark.single_backend
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import keras_fastvit
-from keras_fastvit.text_embeddings import LOGIT_SCALE, TextEmbeddings, read_text_embeddings
+from keras_fastvit.clip.text_embeddings import LOGIT_SCALE, TextEmbeddings, read_text_embeddings
 
 pytestmark = pytest.mark.single_backend
 

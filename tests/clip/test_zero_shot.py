@@ -12,23 +12,15 @@ import numpy as np
 import pytest
 
 import keras_fastvit
-from conversion import sidecar
-from conversion.evaluate_tflite import main as evaluate
-from conversion.export_tflite import main as export
-from conversion.litert import TFLiteModel
-from conversion.predict import main as predict
 from keras_fastvit import FastViT, TextEmbeddings, decode_predictions, load_image, preprocess_input
-from keras_fastvit.evaluate import main as evaluate_keras
-from keras_fastvit.variants import VARIANTS
-from tests.models import (
-    DATA_FORMATS,
-    TINY,
-    images,
-    randomize,
-    relative_difference,
-    run,
-    tiny,
-)
+from keras_fastvit.architecture.variants import VARIANTS
+from keras_fastvit.conversion.commands.evaluate import main as evaluate
+from keras_fastvit.conversion.commands.evaluate_keras import main as evaluate_keras
+from keras_fastvit.conversion.commands.predict import main as predict
+from keras_fastvit.conversion.exporting.export import main as export
+from keras_fastvit.conversion.tflite import sidecar
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
+from tests.models import DATA_FORMATS, TINY, images, randomize, relative_difference, run, tiny
 from tests.photographs import CLASSES, write_photographs
 
 LAST = {"data_format": "channels_last"}

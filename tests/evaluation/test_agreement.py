@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from conversion.metrics import agreement, sqnr_db
+from keras_fastvit.evaluation.agreement import agreement, sqnr_db
 
 pytestmark = pytest.mark.single_backend
 

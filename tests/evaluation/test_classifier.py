@@ -8,8 +8,8 @@ from PIL import Image
 
 from keras_fastvit import class_names, preprocess_input
 from keras_fastvit.evaluation.classifier import Classifier, classify, considered_classes
-from keras_fastvit.image_folders import find_images
-from keras_fastvit.preprocessing import decode_predictions
+from keras_fastvit.images.folders import find_images
+from keras_fastvit.images.preprocessing import decode_predictions
 from tests.models import run, tiny
 
 SYNSETS = [

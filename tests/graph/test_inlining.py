@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from keras_fastvit.inlining import inline
+from keras_fastvit.graph.inlining import inline
 from tests.models import images, randomize, relative_difference, run
 
 

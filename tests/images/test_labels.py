@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_fastvit.labels import check_labels, read_labels
+from keras_fastvit.images.labels import check_labels, read_labels
 
 pytestmark = pytest.mark.single_backend
 

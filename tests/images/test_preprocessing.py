@@ -23,7 +23,7 @@ import skimage.data
 from keras import ops
 from PIL import EpsImagePlugin, Image
 
-from keras_fastvit.preprocessing import (
+from keras_fastvit.images.preprocessing import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     class_names,
@@ -32,7 +32,7 @@ from keras_fastvit.preprocessing import (
     preprocess_input,
 )
 
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 TIMM_RECORDS = json.loads((FIXTURES / "timm_eval_transform.json").read_text(encoding="utf-8"))
 
 # The table behind keras.applications.imagenet_utils.decode_predictions, as Keras pins it.

@@ -18,7 +18,7 @@ from tests.reference.fixtures import load
 
 pytestmark = [pytest.mark.single_backend, pytest.mark.xdist_group("wheel")]
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("keras_fastvit", "conversion")
 
 

@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from .weights_from_names import generate, generate_image
+from tests.reference.weights_from_names import generate, generate_image
 
 FOLDER = Path(__file__).resolve().parent.parent / "fixtures"
 CLASSIFIERS = (

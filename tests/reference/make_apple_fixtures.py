@@ -20,9 +20,9 @@ import timm
 import torch
 from timm.models import fastvit
 
-from .fixtures import CLASSIFIERS, Reference, checksum, save
-from .make_timm_fixtures import DEEPEST
-from .torch_outputs import (
+from tests.reference.fixtures import CLASSIFIERS, Reference, checksum, save
+from tests.reference.make_timm_fixtures import DEEPEST
+from tests.reference.torch_outputs import (
     case,
     load_generated,
     outputs,

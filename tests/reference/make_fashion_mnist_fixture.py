@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from conversion.timm_reference import create_model
-from keras_fastvit.preprocessing import load_image, preprocess_input
+from keras_fastvit.conversion.references.timm import create_model
+from keras_fastvit.images.preprocessing import load_image, preprocess_input
 
 ROOT = Path(__file__).resolve().parents[2]
 

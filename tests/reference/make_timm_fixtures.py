@@ -19,11 +19,10 @@ from timm.models import fastvit
 from timm.utils.model import reparameterize_model
 
 from keras_fastvit import FastViT
-from keras_fastvit.torch_weights import to_torch_state
-from keras_fastvit.variants import get_variant
-
-from .fixtures import FOUR_STAGE_TOWERS, VARIANTS, Reference, checksum, save
-from .torch_outputs import (
+from keras_fastvit.architecture.variants import get_variant
+from keras_fastvit.weights.torch_state import to_torch_state
+from tests.reference.fixtures import FOUR_STAGE_TOWERS, VARIANTS, Reference, checksum, save
+from tests.reference.torch_outputs import (
     case,
     load_generated,
     load_strictly,
@@ -31,7 +30,7 @@ from .torch_outputs import (
     parameter_count,
     state_shapes,
 )
-from .weights_from_names import generate
+from tests.reference.weights_from_names import generate
 
 TIMM_VERSION = "1.0.31"
 DEEPEST = ("fastvit_sa36", "fastvit_ma36", *VARIANTS[-4:])

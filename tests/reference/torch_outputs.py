@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from .fixtures import Case, Sample
-from .weights_from_names import generate, generate_image
+from tests.reference.fixtures import Case, Sample
+from tests.reference.weights_from_names import generate, generate_image
 
 IMAGE_SEED = 2303
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conversion.export_tflite import export
+from benchmarks.train_fashion_mnist import load_split, to_inputs, upscale
 from keras_fastvit import load_image, preprocess_input
-from keras_fastvit.training.fashion_mnist import load_split, to_inputs, upscale
+from keras_fastvit.conversion.exporting.export import export
 from tests.runtimes.models import model
 from tests.runtimes.processes import INSTALLED, ROOT
 

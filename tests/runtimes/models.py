@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_fastvit import FastViT, FastViTT8
-from keras_fastvit.torch_weights import load_torch_state
+from keras_fastvit.weights.torch_state import load_torch_state
 from tests.reference import fixtures
 
 on_t8, on_sa12 = map(pytest.mark.xdist_group, ("t8", "sa12"))

@@ -14,7 +14,7 @@ import sys
 import numpy as np
 from ai_edge_litert.compiled_model import CompiledModel, GpuOptions, HardwareAccelerator, Options
 
-from conversion.litert import TFLiteModel
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 
 
 class GPUModel(TFLiteModel):

@@ -15,7 +15,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from conversion.litert import TFLiteModel
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 
 
 def main(path: str, images_path: str, outputs_path: str) -> None:

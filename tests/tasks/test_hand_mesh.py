@@ -6,13 +6,13 @@ import pytest
 from keras import ops
 
 import keras_fastvit
-from conversion.export_tflite import export
-from conversion.litert import TFLiteModel
-from conversion.metrics import sqnr_db
+from keras_fastvit.conversion.exporting.export import export
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
+from keras_fastvit.evaluation.agreement import sqnr_db
 from keras_fastvit.tasks import HandMesh, Mano, project, split_parameters
 from keras_fastvit.tasks.mano_file import hand_model
 from tests.models import gradients, images, randomize, relative_difference, run, tiny
-from tests.test_mano import arrays
+from tests.tasks.test_mano import arrays
 
 
 def backbone(**kwargs):

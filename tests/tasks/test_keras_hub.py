@@ -10,8 +10,8 @@ import pytest
 from keras import tree
 
 from keras_fastvit import fuse
-from keras_fastvit.inlining import inline
-from keras_fastvit.layers import Dropout, FastViTLayer
+from keras_fastvit.architecture.layers import Dropout, FastViTLayer
+from keras_fastvit.graph.inlining import inline
 from tests.hub_models import (
     ROOT,
     TASKS,

@@ -4,7 +4,7 @@ import keras
 import pytest
 
 from keras_fastvit import fuse
-from keras_fastvit.segformer import SegFormerEncoder
+from keras_fastvit.tasks.segformer import SegFormerEncoder
 from tests.hub_models import small
 from tests.models import images, relative_difference, run, tiny
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from conversion.export_tflite import export
-from conversion.litert import TFLiteModel
-from conversion.metrics import sqnr_db
 from keras_fastvit import FastViT, fuse
+from keras_fastvit.conversion.exporting.export import export
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
+from keras_fastvit.evaluation.agreement import sqnr_db
 from keras_fastvit.tasks import SemanticFPN
 from tests.models import (
     BACKEND,

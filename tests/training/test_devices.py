@@ -13,7 +13,7 @@ import pytest
 from keras_fastvit.training.devices import all_devices, idle_devices
 from tests.models import tiny
 from tests.photographs import write_photographs
-from tests.training_on_devices import run
+from tests.training.training_on_devices import run
 
 BACKEND = keras.backend.backend()
 
@@ -27,10 +27,10 @@ def test_two_devices_come_to_the_same_as_one(tmp_path: Path) -> None:
 
     result = subprocess.run(
         [
-            *(sys.executable, "-m", "tests.training_on_devices"),
+            *(sys.executable, "-m", "tests.training.training_on_devices"),
             *map(str, (folder, two, weights, teacher)),
         ],
-        cwd=Path(__file__).resolve().parents[1],
+        cwd=Path(__file__).resolve().parents[2],
         env={
             **os.environ,
             "KERAS_BACKEND": BACKEND,

@@ -15,16 +15,16 @@ from PIL import Image
 from benchmarks.synthetic_hand import random_parameters, synthetic_hand_model
 from keras_fastvit import fuse
 from keras_fastvit.tasks import HandMesh, Mano, split_parameters
-from keras_fastvit.training.tasks.fitting import backbone
-from keras_fastvit.training.tasks.freihand import (
+from keras_fastvit.training.hand_mesh.batches import HandBatches, augmented_hand
+from keras_fastvit.training.hand_mesh.command import errors, main
+from keras_fastvit.training.hand_mesh.freihand import (
     FINGERTIPS,
     ORDER,
     find_evaluation_hands,
     find_training_hands,
 )
-from keras_fastvit.training.tasks.hand_batches import HandBatches, augmented_hand
-from keras_fastvit.training.tasks.hand_fitting import learner
-from keras_fastvit.training.tasks.hand_mesh import errors, main
+from keras_fastvit.training.hand_mesh.losses import learner
+from keras_fastvit.training.heads import backbone
 from tests.models import TINY
 
 HANDS, SIDE = 3, 75

@@ -23,8 +23,8 @@ EPOCHS = max(4, KILLS)
 
 def start(arguments: list[str], *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.training_command", *options, *arguments],
-        cwd=Path(__file__).resolve().parents[1],
+        [sys.executable, "-m", "tests.training.training_command", *options, *arguments],
+        cwd=Path(__file__).resolve().parents[2],
         env={**os.environ, "KERAS_BACKEND": keras.backend.backend()},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

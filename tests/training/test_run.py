@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from keras_fastvit import installed_command, load_image, preprocess_input
-from keras_fastvit.torch_weights import to_torch_state
+from keras_fastvit import load_image, preprocess_input
+from keras_fastvit.conversion.commands import installed_command
+from keras_fastvit.conversion.commands.training_arguments import main
 from keras_fastvit.training import callbacks
-from keras_fastvit.training.__main__ import main
-from keras_fastvit.training.folders import read_training_data
+from keras_fastvit.training.classifier import Trained, train
+from keras_fastvit.training.data.folders import read_training_data
 from keras_fastvit.training.recipes import Augmentation, Phase, Recipe, get_recipe
 from keras_fastvit.training.starting_point import starting_point
-from keras_fastvit.training.train import Trained, train
+from keras_fastvit.weights.torch_state import to_torch_state
 from tests.models import TINY, randomize, relative_difference, tiny
 from tests.photographs import CLASSES, write_photographs
 
@@ -354,7 +355,7 @@ def test_a_loss_that_is_no_number(
     images, output = copied(folder, tmp_path, run)
     before = (output / "state.npz").read_bytes()
     monkeypatch.setattr(
-        "keras_fastvit.training.pipeline.preprocess_input",
+        "keras_fastvit.training.data.pipeline.preprocess_input",
         lambda pixels, *how: np.full(pixels.shape, np.nan, "float32"),
     )
     with pytest.raises(FloatingPointError, match=r"Received: loss=nan in epoch 2, step \d"):

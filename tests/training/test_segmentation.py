@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 
 from keras_fastvit import fuse
-from keras_fastvit.training.tasks import ade20k
-from keras_fastvit.training.tasks.ade20k import (
+from keras_fastvit.training.segmentation import ade20k
+from keras_fastvit.training.segmentation.ade20k import (
     CLASSES,
     IGNORED,
     TrainingScenes,
     find_scenes,
     read_labels,
 )
-from keras_fastvit.training.tasks.scene_augmentation import augmented_scene
-from keras_fastvit.training.tasks.segmentation import main
-from keras_fastvit.training.tasks.segmentation_evaluation import input_size, mean_iou
+from keras_fastvit.training.segmentation.command import main
+from keras_fastvit.training.segmentation.evaluation import input_size, mean_iou
+from keras_fastvit.training.segmentation.scene_augmentation import augmented_scene
 from tests.models import TINY
 
 SIZES = {
@@ -221,7 +221,7 @@ def test_the_command(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
-    monkeypatch.setattr("keras_fastvit.training.tasks.segmentation.STEPS_PER_EPOCH", 1)
+    monkeypatch.setattr("keras_fastvit.training.segmentation.command.STEPS_PER_EPOCH", 1)
     assert main(arguments(data, run)) == 0
     printed = capsys.readouterr().out
     assert "5 scenes to train on, 2 epochs of 1 steps" in printed

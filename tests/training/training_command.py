@@ -1,6 +1,6 @@
 """The training command with the tests' small variant, as a process of its own to be killed.
 
-    python -m tests.training_command [--kill-while-writing N] ARGUMENTS
+    python -m tests.training.training_command [--kill-while-writing N] ARGUMENTS
 
 With the option the process kills itself in the middle of writing the state after its Nth epoch.
 """
@@ -11,8 +11,8 @@ import sys
 from typing import Any
 
 import tests.models  # noqa: F401  # "fastvit_tiny" is then a variant
+from keras_fastvit.conversion.commands.training_arguments import main
 from keras_fastvit.training import run_folder
-from keras_fastvit.training.__main__ import main
 
 
 def kill_while_writing(nth: int) -> None:

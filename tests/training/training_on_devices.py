@@ -1,6 +1,6 @@
 """A run with a teacher in a process that has two CPU devices; the test runs the same on one.
 
-python -m tests.training_on_devices DATA OUTPUT WEIGHTS TEACHER
+python -m tests.training.training_on_devices DATA OUTPUT WEIGHTS TEACHER
 """
 
 import sys
@@ -9,8 +9,8 @@ from dataclasses import replace
 import keras
 from rich.console import Console
 
+from keras_fastvit.training.classifier import Trained, train
 from keras_fastvit.training.recipes import Phase, get_recipe
-from keras_fastvit.training.train import Trained, train
 from tests.models import TINY
 
 # Distilled, the variant has no drop path: TensorFlow's devices would each draw the same masks.

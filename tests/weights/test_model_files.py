@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 import keras_fastvit
-from keras_fastvit.model_files import read_model_file
+from keras_fastvit.weights.model_files import read_model_file
 from tests.models import images, tiny
 
 pytestmark = pytest.mark.single_backend

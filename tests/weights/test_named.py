@@ -21,11 +21,12 @@ from huggingface_hub import constants
 from safetensors.numpy import save, save_file
 
 import keras_fastvit
-from keras_fastvit import FastViT, FastViTMCi0, FastViTSA12, FastViTT8, pretrained
+from keras_fastvit import FastViT, FastViTMCi0, FastViTSA12, FastViTT8
 from keras_fastvit.applications import CONSTRUCTORS
-from keras_fastvit.pretrained import NAMED_WEIGHTS, SUFFIXES, find_weights, load_weights
-from keras_fastvit.torch_weights import load_torch_state, to_torch_state
-from keras_fastvit.variants import get_variant
+from keras_fastvit.architecture.variants import get_variant
+from keras_fastvit.weights import named as pretrained
+from keras_fastvit.weights.named import NAMED_WEIGHTS, SUFFIXES, find_weights, load_weights
+from keras_fastvit.weights.torch_state import load_torch_state, to_torch_state
 from tests.hub_server import LOGIN_PAGE, HubServer
 from tests.models import at_full_width
 from tests.reference.fixtures import CLASSIFIERS, VARIANTS, load

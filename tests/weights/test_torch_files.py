@@ -23,8 +23,8 @@ import torch
 from safetensors.numpy import save_file
 
 from keras_fastvit import FastViT, fuse
-from keras_fastvit.checkpoint_files import PICKLES, TORCH_SUFFIXES, read_torch_file
-from keras_fastvit.keras_files import KERAS_SUFFIXES, load_keras_file, save_keras_file
+from keras_fastvit.weights.keras_files import KERAS_SUFFIXES, load_keras_file, save_keras_file
+from keras_fastvit.weights.torch_files import PICKLES, TORCH_SUFFIXES, read_torch_file
 
 CLASSES = 5
 TENSORS = {"a.weight": np.arange(6, dtype="float32").reshape(2, 3), "a.bias": np.ones(2, "float32")}
@@ -179,7 +179,7 @@ def run_without_torch(code):
     prelude = """
         import sys
         sys.modules["torch"] = None
-        from keras_fastvit.checkpoint_files import read_torch_file
+        from keras_fastvit.weights.torch_files import read_torch_file
         """
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(prelude) + textwrap.dedent(code)],

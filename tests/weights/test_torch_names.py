@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from keras_fastvit import FastViT
-from keras_fastvit.torch_names import detect, from_torch, layer_names, to_torch, torch_name
-from keras_fastvit.torch_weights import load_torch_state, to_torch_state
-from keras_fastvit.variants import get_variant
+from keras_fastvit.architecture.variants import get_variant
+from keras_fastvit.weights.torch_names import detect, from_torch, layer_names, to_torch, torch_name
+from keras_fastvit.weights.torch_state import load_torch_state, to_torch_state
 from tests.models import at_full_width
 from tests.reference.fixtures import CLASSIFIERS, FOUR_STAGE_TOWERS, VARIANTS, VARIANTS_OF, load
 

@@ -27,9 +27,9 @@ from rich.progress import track
 
 from android_demo.toolchain.modules import classpath, jar
 from android_demo.toolchain.tools import BUILD, JAVA_HOME
-from conversion.preparation import Preparation
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.preprocessing import _resized_size
+from keras_fastvit.conversion.tflite.preparation import Preparation
+from keras_fastvit.images.preprocessing import _resized_size
 
 WIDTH, HEIGHT, SIZE = 1280, 720, 256
 WARM_UP, ROUNDS = 300, 200

@@ -10,8 +10,8 @@ layouts, eight orientations, odd strides with noise between the rows. Files:
     MODEL_inputs.bin   the inputs of all frames, in the dtype of the model's input
     MODEL_logits.bin   what LiteRT gives for them, dequantised, in float32
 
-The pixels go through `keras_fastvit.load_image`, the values through `conversion.litert`'s own
-quantisation: nothing of the pipeline is written a second time but YUV, which Python lacks. Needs
+The pixels go through `keras_fastvit.load_image`, the values through
+`keras_fastvit.conversion.tflite.runtime`'s own quantisation: nothing of the pipeline is written a second time but YUV, which Python lacks. Needs
 `pip install "keras-fastvit[convert]" scikit-image`.
 """
 
@@ -33,10 +33,10 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from conversion import sidecar
-from conversion.litert import TFLiteModel
-from conversion.preparation import Preparation
 from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.conversion.tflite import sidecar
+from keras_fastvit.conversion.tflite.preparation import Preparation
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 
 from .yuv import LAYOUTS, RANGES, Planes
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import blur, digital, noise, weather
+from keras_fastvit.evaluation.corruptions import blur, digital, noise, weather
 
 Array = NDArray[Any]
 

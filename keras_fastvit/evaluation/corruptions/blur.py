@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import canvas_shape, convolved, magnified, resized, scale
+from keras_fastvit.evaluation.corruptions.canvas import (
+    canvas_shape,
+    convolved,
+    magnified,
+    resized,
+    scale,
+)
 
 Array = NDArray[Any]
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import canvas_shape, fitted, scale
+from keras_fastvit.evaluation.corruptions.canvas import canvas_shape, fitted, scale
 
 Array = NDArray[Any]
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .blur import smeared
+from keras_fastvit.evaluation.corruptions.blur import smeared
 
 Array = NDArray[Any]
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .blur import smeared
-from .canvas import SIDE, canvas_shape, fitted, magnified
-from .fractals import crystals, plasma
+from keras_fastvit.evaluation.corruptions.blur import smeared
+from keras_fastvit.evaluation.corruptions.canvas import SIDE, canvas_shape, fitted, magnified
+from keras_fastvit.evaluation.corruptions.fractals import crystals, plasma
 
 Array = NDArray[Any]
 

@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from keras_fastvit.image_files import read_rgb
-
-from .rand_augment import rand_augment
-from .recipes import Augmentation
+from keras_fastvit.images.files import read_rgb
+from keras_fastvit.training.data.rand_augment import rand_augment
+from keras_fastvit.training.recipes import Augmentation
 
 Array = NDArray[Any]
 

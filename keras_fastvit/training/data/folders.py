@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.image_files import image_suffixes, named, read_rgb
-from keras_fastvit.image_folders import ImageFolders, find_images
-
-from .randomness import Purpose, generator
+from keras_fastvit.images.files import image_suffixes, named, read_rgb
+from keras_fastvit.images.folders import ImageFolders, find_images
+from keras_fastvit.training.data.randomness import Purpose, generator
 
 Array = NDArray[Any]
 

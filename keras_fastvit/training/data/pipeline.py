@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_fastvit.preprocessing import load_image, preprocess_input
-
-from .ahead import BatchesAhead
-from .augmentation import augmented_batch, augmented_image
-from .folders import Examples
-from .randomness import Purpose, generator
-from .recipes import Augmentation
+from keras_fastvit.images.preprocessing import load_image, preprocess_input
+from keras_fastvit.training.data.ahead import BatchesAhead
+from keras_fastvit.training.data.augmentation import augmented_batch, augmented_image
+from keras_fastvit.training.data.folders import Examples
+from keras_fastvit.training.data.randomness import Purpose, generator
+from keras_fastvit.training.recipes import Augmentation
 
 Array = NDArray[Any]
 

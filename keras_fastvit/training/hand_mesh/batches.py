@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from keras_fastvit.preprocessing import preprocess_input
-from keras_fastvit.training.ahead import BatchesAhead
-from keras_fastvit.training.randomness import Purpose, generator
-
-from .freihand import TrainingHands, read_square
+from keras_fastvit.images.preprocessing import preprocess_input
+from keras_fastvit.training.data.ahead import BatchesAhead
+from keras_fastvit.training.data.randomness import Purpose, generator
+from keras_fastvit.training.hand_mesh.freihand import TrainingHands, read_square
 
 Array = NDArray[Any]
 

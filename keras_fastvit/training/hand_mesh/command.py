@@ -1,6 +1,6 @@
 """Trains and evaluates the hand-mesh head on FreiHAND, as the paper's table of hands wants it.
 
-    python -m keras_fastvit.training.tasks.hand_mesh --data FreiHAND_pub_v2 --mano mano_right.npz \
+    keras-fastvit train --task hand-mesh --data FreiHAND_pub_v2 --mano mano_right.npz \
         --model fastvit_ma36 --weights imagenet --output RUN
 
 prints a line an epoch, and the errors of joints and vertices on the 3,960 evaluation images after
@@ -8,7 +8,7 @@ Procrustes alignment: PA-MPJPE and PA-MPVPE, for which the paper has 6.6 and 6.7
 it writes `model.keras`, which gives a hand's 61 parameters and has nothing of MANO in it, and
 `history.csv`. Interrupted at any moment, the same command goes on after the last whole epoch.
 
-    python -m keras_fastvit.training.tasks.hand_mesh --data FreiHAND_pub_v2 --mano mano_right.npz \
+    keras-fastvit train --task hand-mesh --data FreiHAND_pub_v2 --mano mano_right.npz \
         --evaluate RUN/model.keras
 
 only evaluates, in training or inference form. The layout of the data is described in `freihand.py`,
@@ -37,18 +37,15 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
+from keras_fastvit.architecture.variants import get_variant
 from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.conversion.commands.model_arguments import normalization_of
 from keras_fastvit.evaluation.point_errors import procrustes_error
-from keras_fastvit.model_arguments import normalization_of
-from keras_fastvit.model_files import read_model_file
-from keras_fastvit.preprocessing import preprocess_input
+from keras_fastvit.images.preprocessing import preprocess_input
 from keras_fastvit.tasks.hand_mesh import PARAMETERS, HandMesh
 from keras_fastvit.tasks.mano import Mano
-from keras_fastvit.training.run_folder import RunFolder
-from keras_fastvit.variants import get_variant
-
-from .fitting import add_training_arguments, backbone, compiled, fit, positive_int, run
-from .freihand import (
+from keras_fastvit.training.hand_mesh.batches import HandBatches
+from keras_fastvit.training.hand_mesh.freihand import (
     FINGERTIPS,
     ORDER,
     EvaluationHands,
@@ -57,8 +54,17 @@ from .freihand import (
     find_training_hands,
     read_square,
 )
-from .hand_batches import HandBatches
-from .hand_fitting import LOSSES, learner, meshes
+from keras_fastvit.training.hand_mesh.losses import LOSSES, learner, meshes
+from keras_fastvit.training.heads import (
+    add_training_arguments,
+    backbone,
+    compiled,
+    fit,
+    positive_int,
+    run,
+)
+from keras_fastvit.training.run_folder import RunFolder
+from keras_fastvit.weights.model_files import read_model_file
 
 Array = NDArray[Any]
 
@@ -203,7 +209,7 @@ def _work(args: argparse.Namespace, console: Console) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m keras_fastvit.training.tasks.hand_mesh",
+        prog="keras-fastvit train --task hand-mesh",
         description="Trains and evaluates the hand-mesh head on FreiHAND.",
     )
     add_training_arguments(parser, "the folder FreiHAND_pub_v2")

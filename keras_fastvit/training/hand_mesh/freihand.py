@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from keras_fastvit.image_files import read_rgb, refusal
+from keras_fastvit.images.files import read_rgb, refusal
 from keras_fastvit.tasks.mano import POSE
 from keras_fastvit.tasks.mano_file import SHAPES
 

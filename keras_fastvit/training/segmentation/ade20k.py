@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from keras_fastvit.image_files import named, read_rgb, refusal
-from keras_fastvit.preprocessing import preprocess_input
-from keras_fastvit.training.ahead import BatchesAhead
-from keras_fastvit.training.randomness import Purpose, generator
-
-from .scene_augmentation import augmented_scene
+from keras_fastvit.images.files import named, read_rgb, refusal
+from keras_fastvit.images.preprocessing import preprocess_input
+from keras_fastvit.training.data.ahead import BatchesAhead
+from keras_fastvit.training.data.randomness import Purpose, generator
+from keras_fastvit.training.segmentation.scene_augmentation import augmented_scene
 
 Array = NDArray[Any]
 

@@ -1,6 +1,6 @@
 """Trains and evaluates Semantic FPN on ADE20K, as the paper's table of segmentation wants it.
 
-    python -m keras_fastvit.training.tasks.segmentation --data ADEChallengeData2016 \
+    keras-fastvit train --task segmentation --data ADEChallengeData2016 \
         --model fastvit_sa12 --weights imagenet --output RUN
 
 prints a line an epoch and the mIoU on the 2,000 validation scenes. To RUN it writes `model.keras`
@@ -8,7 +8,7 @@ prints a line an epoch and the mIoU on the 2,000 validation scenes. To RUN it wr
 `history.csv`. Interrupted at any moment, the same command goes on after the last whole epoch of
 1,000 steps.
 
-    python -m keras_fastvit.training.tasks.segmentation --data ADEChallengeData2016 \
+    keras-fastvit train --task segmentation --data ADEChallengeData2016 \
         --evaluate RUN/model.keras
 
 only evaluates, in training or inference form. The layout of the data is described in `ade20k.py`.
@@ -32,17 +32,29 @@ import keras
 from rich.console import Console
 from rich.progress import track
 
+from keras_fastvit.architecture.variants import get_variant
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.model_arguments import normalization_of
-from keras_fastvit.model_files import read_model_file
+from keras_fastvit.conversion.commands.model_arguments import normalization_of
 from keras_fastvit.tasks.semantic_fpn import SemanticFPN
+from keras_fastvit.training.heads import (
+    add_training_arguments,
+    backbone,
+    compiled,
+    fit,
+    positive_int,
+    run,
+)
 from keras_fastvit.training.run_folder import RunFolder
-from keras_fastvit.variants import get_variant
-
-from . import ade20k
-from .ade20k import CLASSES, IGNORED, Scenes, TrainingScenes, find_scenes
-from .fitting import add_training_arguments, backbone, compiled, fit, positive_int, run
-from .segmentation_evaluation import STRIDE, mean_iou
+from keras_fastvit.training.segmentation import ade20k
+from keras_fastvit.training.segmentation.ade20k import (
+    CLASSES,
+    IGNORED,
+    Scenes,
+    TrainingScenes,
+    find_scenes,
+)
+from keras_fastvit.training.segmentation.evaluation import STRIDE, mean_iou
+from keras_fastvit.weights.model_files import read_model_file
 
 STEPS = 40_000
 STEPS_PER_EPOCH = 1_000
@@ -132,7 +144,7 @@ def _work(args: argparse.Namespace, console: Console) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m keras_fastvit.training.tasks.segmentation",
+        prog="keras-fastvit train --task segmentation",
         description="Trains and evaluates Semantic FPN on ADE20K.",
     )
     add_training_arguments(parser, "the folder ADEChallengeData2016")

@@ -7,10 +7,9 @@ import numpy as np
 from keras import ops
 from PIL import Image
 
-from keras_fastvit.preprocessing import preprocess_input
-
-from .ade20k import CLASSES, IGNORED, Scenes
-from .scene_augmentation import fitted_size
+from keras_fastvit.images.preprocessing import preprocess_input
+from keras_fastvit.training.segmentation.ade20k import CLASSES, IGNORED, Scenes
+from keras_fastvit.training.segmentation.scene_augmentation import fitted_size
 
 STRIDE = 32
 """Sides of images are multiples of it, that of the pyramid's coarsest level."""

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conversion import benchmark_tflite as module
-from conversion.benchmark_tflite import Timing, benchmark, main, plot
-from conversion.litert import TFLiteModel
+from keras_fastvit.conversion.commands import benchmark as module
+from keras_fastvit.conversion.commands.benchmark import Timing, benchmark, main, plot
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from tests.models import TINY
 from tests.tflite_files import crashing_content, write_sidecar, write_tiny_files
 

@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conversion import sidecar
-from conversion.__main__ import COMMANDS, main
-from conversion.export_tflite import export
-from conversion.predict import main as predict
 from keras_fastvit import FastViTT8, class_names, fuse, load_image, preprocess_input
+from keras_fastvit.conversion.__main__ import COMMANDS, main
+from keras_fastvit.conversion.commands.predict import main as predict
+from keras_fastvit.conversion.exporting.export import export
+from keras_fastvit.conversion.tflite import sidecar
 from tests.models import tiny
 from tests.tflite_files import to_tflite, write_sidecar
 
 pytestmark = [pytest.mark.single_backend, pytest.mark.xdist_group("command_line")]
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 BOOT = next((ROOT / "demo_images/fashion_mnist").glob("9_*/*.png"))
 TROUSER = next((ROOT / "demo_images/fashion_mnist").glob("1_*/*.png"))
 T8 = ("--model", "fastvit_t8")
@@ -86,7 +86,7 @@ class TestConsoleScript:
     def test_commands_are_imported_when_they_run(self):
         code = """if True:
             import sys
-            from conversion.__main__ import main
+            from keras_fastvit.conversion.__main__ import main
             try:
                 main(["--help"])
             except SystemExit:

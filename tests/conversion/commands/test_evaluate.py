@@ -11,20 +11,20 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from conversion import sidecar
-from conversion.evaluate_tflite import evaluate, main
-from conversion.keras_reference import Reference
-from conversion.litert import TFLiteModel
-from conversion.preparation import Preparation
 from keras_fastvit import FastViTT8, class_names, load_image, preprocess_input
-from keras_fastvit.confusion_plot import confusion, plot_confusion
-from keras_fastvit.image_folders import classes_of_folders, find_images
-from keras_fastvit.preprocessing import decode_predictions
+from keras_fastvit.conversion.commands.evaluate import evaluate, main
+from keras_fastvit.conversion.commands.keras_reference import Reference
+from keras_fastvit.conversion.tflite import sidecar
+from keras_fastvit.conversion.tflite.preparation import Preparation
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
+from keras_fastvit.evaluation.confusion_plot import confusion, plot_confusion
+from keras_fastvit.images.folders import classes_of_folders, find_images
+from keras_fastvit.images.preprocessing import decode_predictions
 from tests.tflite_files import crashing_content, to_tflite, write_sidecar
 
 pytestmark = [pytest.mark.single_backend, pytest.mark.xdist_group("tflite_files")]
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 DEMO = ROOT / "demo_images" / "fashion_mnist"
 FASHION_MNIST = list(class_names("fashion_mnist"))
 COLORS = ("red", "green", "blue")

@@ -12,16 +12,17 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from keras_fastvit import class_names, installed_command, load_image, preprocess_input
-from keras_fastvit import evaluate as command
-from keras_fastvit.evaluate import main
+from keras_fastvit import class_names, load_image, preprocess_input
+from keras_fastvit.conversion.commands import evaluate_keras as command
+from keras_fastvit.conversion.commands import installed_command
+from keras_fastvit.conversion.commands.evaluate_keras import main
 from keras_fastvit.evaluation import report
 from keras_fastvit.evaluation.classifier import Answers
 from keras_fastvit.evaluation.grad_cam_sheet import choose
 from keras_fastvit.evaluation.metrics import calibration_error, softmax
 from tests.models import run, tiny
 
-DEMO = Path(__file__).resolve().parents[1] / "demo_images" / "fashion_mnist"
+DEMO = Path(__file__).resolve().parents[3] / "demo_images" / "fashion_mnist"
 FILES = {
     *("report.md", "evaluation.json", "per_class.csv", "grad_cam.png"),
     *("robustness.csv", "robustness.png"),

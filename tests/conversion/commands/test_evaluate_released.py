@@ -11,11 +11,16 @@ from huggingface_hub import constants
 from PIL import Image
 from safetensors.numpy import save
 
-from conversion import evaluate_released
-from conversion.evaluate_released import RELEASED, main, published_top1
-from conversion.released_report import Released, read_rows, to_markdown, write_rows
 from keras_fastvit import FastViTT8, load_image, preprocess_input
-from keras_fastvit.preprocessing import decode_predictions
+from keras_fastvit.conversion.commands import evaluate_released
+from keras_fastvit.conversion.commands.evaluate_released import RELEASED, main, published_top1
+from keras_fastvit.conversion.commands.released_report import (
+    Released,
+    read_rows,
+    to_markdown,
+    write_rows,
+)
+from keras_fastvit.images.preprocessing import decode_predictions
 from tests.hub_server import HubServer
 from tests.models import run
 from tests.reference.fixtures import load
@@ -120,7 +125,7 @@ def test_a_folder_that_is_not_imagenets(tmp_path, capsys):
 
 
 def test_is_a_command_of_the_console_script(capsys):
-    from conversion.__main__ import main as console_script
+    from keras_fastvit.conversion.__main__ import main as console_script
 
     with pytest.raises(SystemExit) as error:
         console_script(["evaluate-released", "--help"])

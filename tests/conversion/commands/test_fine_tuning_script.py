@@ -12,11 +12,11 @@ import pytest
 from safetensors.numpy import save
 
 from keras_fastvit import FastViTT8
-from keras_fastvit.torch_weights import to_torch_state
+from keras_fastvit.weights.torch_state import to_torch_state
 from tests.hub_server import HubServer
 from tests.photographs import CLASSES, write_photographs
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def script() -> str:

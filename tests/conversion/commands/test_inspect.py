@@ -10,11 +10,11 @@ import keras
 import numpy as np
 import pytest
 
-from conversion import sidecar
-from conversion.delegation import delegation
-from conversion.inspect_tflite import inspect, main
-from conversion.tflite_graph import operators, read_graph
 from keras_fastvit import fuse
+from keras_fastvit.conversion.commands.inspect import inspect, main
+from keras_fastvit.conversion.tflite import sidecar
+from keras_fastvit.conversion.tflite.delegation import delegation
+from keras_fastvit.conversion.tflite.schema import operators, read_graph
 from tests.models import TINY, tiny
 from tests.tflite_files import (
     crashing_content,

@@ -6,16 +6,16 @@ from typing import Any
 import keras
 import pytest
 
-from conversion.preparation import Preparation
 from keras_fastvit import FastViT
-from keras_fastvit.model_arguments import (
+from keras_fastvit.conversion.commands.model_arguments import (
     ModelFacts,
     add_model_arguments,
     load_model,
     model_facts,
     normalization_of,
 )
-from keras_fastvit.preprocessing import CLIP_MEAN, CLIP_STD, class_names
+from keras_fastvit.conversion.tflite.preparation import Preparation
+from keras_fastvit.images.preprocessing import CLIP_MEAN, CLIP_STD, class_names
 
 pytestmark = pytest.mark.single_backend
 

@@ -9,10 +9,17 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from conversion import port_weights as module
-from conversion.port_weights import OUTPUTS, TOLERANCE, Comparison, load, main, port_weights
 from keras_fastvit import FastViT, FastViTSA12
-from keras_fastvit.torch_weights import load_torch_state, to_torch_state
+from keras_fastvit.conversion.commands import port as module
+from keras_fastvit.conversion.commands.port import (
+    OUTPUTS,
+    TOLERANCE,
+    Comparison,
+    load,
+    main,
+    port_weights,
+)
+from keras_fastvit.weights.torch_state import load_torch_state, to_torch_state
 from tests.reference import fixtures
 
 T8, SA12 = "fastvit_t8", "fastvit_sa12"
@@ -106,7 +113,7 @@ class TestWhatCannotBeWritten:
         # In a process of its own, which ends as it should: HDF5 tries to write again at exit.
         code = f"""
             import resource
-            from conversion.port_weights import port_weights
+            from keras_fastvit.conversion.commands.port import port_weights
             resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
             port_weights({str(checkpoint("timm", T8))!r}, {T8!r}, {str(output)!r}, {to!r})
             """

@@ -5,14 +5,14 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from conversion.delegation import Delegation
-from conversion.self_check import (
+from keras_fastvit.conversion.exporting.checks import (
     IMAGES,
     NOISE_IMAGES,
     check_delegation,
     check_images,
     compare,
 )
+from keras_fastvit.conversion.tflite.delegation import Delegation
 from tests.models import images
 
 pytestmark = pytest.mark.single_backend

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from conversion.converter import convert
-from conversion.layer_report import LayerError
-from conversion.litert import TFLiteModel
-from conversion.metrics import sqnr_db
-from conversion.tensorflow_to_tflite import reason, to_tflite
-from conversion.tflite_graph import operators, read_graph
+from keras_fastvit.conversion.exporting.converter import convert
+from keras_fastvit.conversion.exporting.converter_process import reason, to_tflite
+from keras_fastvit.conversion.quantization.layer_report import LayerError
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
+from keras_fastvit.conversion.tflite.schema import operators, read_graph
+from keras_fastvit.evaluation.agreement import sqnr_db
 from tests.models import images, randomize, relative_difference, run
 
 pytestmark = pytest.mark.single_backend
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 
 
 def small():
@@ -174,7 +174,7 @@ EXPORT = """
 import keras
 import numpy as np
 from keras import layers
-from conversion.converter import convert
+from keras_fastvit.conversion.exporting.converter import convert
 
 x = keras.Input(batch_shape=(1, 8, 8, 3), name="image")
 y = layers.Conv2D(6, 3, activation="gelu", name="first")(x)

@@ -17,23 +17,23 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from conversion import export_tflite as module
-from conversion import sidecar
-from conversion.calibration import Calibration
-from conversion.converter import Conversion
-from conversion.export_report import summary
-from conversion.export_tflite import export, main
-from conversion.layer_report import LayerError
-from conversion.litert import TFLiteFile, TFLiteModel
-from conversion.metrics import sqnr_db
-from conversion.quantization import quantize as decide
-from conversion.self_check import LARGEST_DIFFERENCE
-from conversion.tensorflow_to_tflite import to_int8_tflite
-from conversion.tflite_graph import operators
 from keras_fastvit import FastViT, fuse
-from keras_fastvit.blocks import AttentionBlock
-from keras_fastvit.preprocessing import NORMALIZATIONS
-from keras_fastvit.torch_weights import load_torch_state, to_torch_state
+from keras_fastvit.architecture.blocks import AttentionBlock
+from keras_fastvit.conversion.exporting import export as module
+from keras_fastvit.conversion.exporting.checks import LARGEST_DIFFERENCE
+from keras_fastvit.conversion.exporting.converter import Conversion
+from keras_fastvit.conversion.exporting.converter_process import to_int8_tflite
+from keras_fastvit.conversion.exporting.export import export, main
+from keras_fastvit.conversion.exporting.report import summary
+from keras_fastvit.conversion.quantization.calibration import Calibration
+from keras_fastvit.conversion.quantization.layer_by_layer import quantize as decide
+from keras_fastvit.conversion.quantization.layer_report import LayerError
+from keras_fastvit.conversion.tflite import sidecar
+from keras_fastvit.conversion.tflite.runtime import TFLiteFile, TFLiteModel
+from keras_fastvit.conversion.tflite.schema import operators
+from keras_fastvit.evaluation.agreement import sqnr_db
+from keras_fastvit.images.preprocessing import NORMALIZATIONS
+from keras_fastvit.weights.torch_state import load_torch_state, to_torch_state
 from tests.models import images, randomize, relative_difference, run, tiny
 from tests.reference import fixtures
 from tests.reference.weights_from_names import generate, generate_image
@@ -41,7 +41,7 @@ from tests.tflite_files import to_tflite
 
 pytestmark = pytest.mark.single_backend
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 PHOTOGRAPHS = ROOT / "demo_images/fashion_mnist"
 
 
@@ -115,9 +115,9 @@ class TestTheFileComputesWhatTheModelDoes:
     def test_from_another_backend(self, tmp_path, backend):
         path = tmp_path / "model.tflite"
         code = f"""
-            from conversion.export_tflite import export
+            from keras_fastvit.conversion.exporting.export import export
             from tests.models import BACKEND
-            from tests.test_export_tflite import small
+            from tests.conversion.exporting.test_export import small
             assert BACKEND == {backend!r}
             export(small(), {str(path)!r})
             """

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from conversion.export_files import paths_beside, written_together
+from keras_fastvit.conversion.exporting.files import paths_beside, written_together
 
 pytestmark = pytest.mark.single_backend
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conversion.litert import TFLiteFile
-from conversion.quantization import CURES
+from keras_fastvit.conversion.quantization.layer_by_layer import CURES
+from keras_fastvit.conversion.tflite.runtime import TFLiteFile
 from tests.hub_models import build, example, in_one_process, run_example, small
 from tests.models import images, randomize, run
 
@@ -23,7 +23,7 @@ INT8 = {
 
 @pytest.mark.parametrize("name", in_one_process("segmenter", "segmenter_2", "classifier"))
 def test_a_task_with_one_output(name: str, tmp_path: Path) -> None:
-    from conversion.export_tflite import export
+    from keras_fastvit.conversion.exporting.export import export
 
     task = randomize(build(name))
     exported = export(task, tmp_path / "model.tflite")
@@ -53,7 +53,7 @@ def detector() -> Any:
 
 
 def test_a_detector_without_its_decoding(tmp_path: Path) -> None:
-    from conversion.export_tflite import export
+    from keras_fastvit.conversion.exporting.export import export
 
     task, x = detector(), images(2, 64, 64, 3)
     exported = export(task, tmp_path / "model.tflite")

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from conversion.exportable import input_shape
-from keras_fastvit.logits import to_logits
+from keras_fastvit.conversion.lowering.exportable import input_shape
+from keras_fastvit.graph.logits import to_logits
 from tests.models import images
 
 pytestmark = pytest.mark.single_backend

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from conversion.batch_norm_lowering import fold_batch_norms
-from conversion.static_graph import static_graph
-from conversion.upsampling_lowering import repeat_pixels
+from keras_fastvit.conversion.lowering.batch_norm import fold_batch_norms
+from keras_fastvit.conversion.lowering.static_graph import static_graph
+from keras_fastvit.conversion.lowering.upsampling import repeat_pixels
 from tests.lowered_models import check, image, kinds, precision
 from tests.models import randomize
 

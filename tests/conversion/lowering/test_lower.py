@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from keras import layers
 
-from conversion.converter import convert
-from conversion.depthwise_lowering import MAX_TAPS, split_depthwise
-from conversion.lowering import REWRITES, TARGETS, lower
-from conversion.tflite_graph import operators
 from keras_fastvit import FastViT, fuse
-from keras_fastvit.variants import VARIANTS
+from keras_fastvit.architecture.variants import VARIANTS
+from keras_fastvit.conversion.exporting.converter import convert
+from keras_fastvit.conversion.lowering.depthwise import MAX_TAPS, split_depthwise
+from keras_fastvit.conversion.lowering.lower import REWRITES, TARGETS, lower
+from keras_fastvit.conversion.tflite.schema import operators
 from tests.lowered_models import (
     check,
     depthwise,

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from conversion.attention_lowering import split_heads
-from conversion.depth_multiplier_lowering import split_depth_multipliers
-from conversion.depthwise_lowering import MAX_TAPS, split_depthwise
-from conversion.strided_depthwise_lowering import split_strided_depthwise
-from conversion.upsampling_lowering import repeat_pixels
 from keras_fastvit import fuse
-from keras_fastvit.blocks import AttentionBlock
-from keras_fastvit.graph_rewriting import origin
+from keras_fastvit.architecture.blocks import AttentionBlock
+from keras_fastvit.conversion.lowering.attention import split_heads
+from keras_fastvit.conversion.lowering.depth_multiplier import split_depth_multipliers
+from keras_fastvit.conversion.lowering.depthwise import MAX_TAPS, split_depthwise
+from keras_fastvit.conversion.lowering.strided_depthwise import split_strided_depthwise
+from keras_fastvit.conversion.lowering.upsampling import repeat_pixels
+from keras_fastvit.graph.rewriting import origin
 from tests.lowered_models import check, depthwise, image, kinds, noise, of_type, precision, taps
 from tests.models import randomize, run
 

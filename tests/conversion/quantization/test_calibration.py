@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conversion.calibration import FEWEST, read_folder
 from keras_fastvit import load_image, preprocess_input
+from keras_fastvit.conversion.quantization.calibration import FEWEST, read_folder
 
 pytestmark = pytest.mark.single_backend
 
-PHOTOGRAPHS = Path(__file__).resolve().parents[1] / "demo_images/fashion_mnist"
+PHOTOGRAPHS = Path(__file__).resolve().parents[3] / "demo_images/fashion_mnist"
 SIZE = (32, 48)
 
 
@@ -107,7 +107,7 @@ def test_no_images(tmp_path):
 
 def test_no_image_is_opened_that_is_not_wanted(tmp_path, monkeypatch):
     """Nor are files that are no images: they may be large."""
-    from conversion import calibration
+    from keras_fastvit.conversion.quantization import calibration
 
     opened = []
     monkeypatch.setattr(

@@ -5,12 +5,26 @@ import numpy as np
 import pytest
 from keras import layers
 
-from conversion.channel_scales import LARGEST, FixedScaleError, apply_scales, channel_scales
-from conversion.int8_form import GELU_SLOPE, int8_form, is_gelu_gate
-from conversion.lowering import lower
-from conversion.quantization import _EQUALISING_IMAGES, _largest_values, _scaled, quantize
 from keras_fastvit import fuse
-from keras_fastvit.graph_rewriting import calls_of
+from keras_fastvit.conversion.lowering.lower import lower
+from keras_fastvit.conversion.quantization.channel_scales import (
+    LARGEST,
+    FixedScaleError,
+    apply_scales,
+    channel_scales,
+)
+from keras_fastvit.conversion.quantization.int8_form import (
+    GELU_SLOPE,
+    int8_form,
+    is_gelu_gate,
+)
+from keras_fastvit.conversion.quantization.layer_by_layer import (
+    _EQUALISING_IMAGES,
+    _largest_values,
+    _scaled,
+    quantize,
+)
+from keras_fastvit.graph.rewriting import calls_of
 from tests.models import images, randomize, relative_difference, run, tiny
 
 pytestmark = pytest.mark.single_backend

@@ -8,26 +8,38 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from conversion.activation_ranges import exact_range, rounded, scale_and_zero_point
-from conversion.export_tflite import export
-from conversion.fake_quantized_form import fake_quantized, int8_form_of, is_fake_quantized
-from conversion.litert import TFLiteModel
-from conversion.lowering import lower
-from conversion.metrics import sqnr_db
-from conversion.quantization import CURES, quantize, quantize_as_trained
-from conversion.quantization_aware import fine_tune
-from conversion.train import main
 from keras_fastvit import fuse
-from keras_fastvit.fake_quantization import (
+from keras_fastvit.architecture.fake_quantization import (
     FakeQuantize,
     FakeQuantizedWeights,
     fake_quantize,
     round_weights,
 )
-from keras_fastvit.model_files import read_model_file
+from keras_fastvit.conversion.commands.train import main
+from keras_fastvit.conversion.exporting.export import export
+from keras_fastvit.conversion.lowering.lower import lower
+from keras_fastvit.conversion.quantization.fake_quantized_form import (
+    fake_quantized,
+    int8_form_of,
+    is_fake_quantized,
+)
+from keras_fastvit.conversion.quantization.fine_tuning import fine_tune
+from keras_fastvit.conversion.quantization.layer_by_layer import (
+    CURES,
+    quantize,
+    quantize_as_trained,
+)
+from keras_fastvit.conversion.quantization.ranges import (
+    exact_range,
+    rounded,
+    scale_and_zero_point,
+)
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
+from keras_fastvit.evaluation.agreement import sqnr_db
+from keras_fastvit.weights.model_files import read_model_file
+from tests.conversion.quantization.test_layer_by_layer import calibration, quantisations
 from tests.models import gradients, images, randomize, run, tiny
 from tests.photographs import write_photographs
-from tests.test_quantization import calibration, quantisations
 
 FOUR_BITS = 7
 

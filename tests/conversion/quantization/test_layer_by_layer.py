@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 from keras import layers
 
-from conversion.activation_ranges import scale_and_zero_point
-from conversion.export_tflite import export
-from conversion.int8_form import LINEAR_SUFFIX
-from conversion.litert import TFLiteModel
-from conversion.lowering import lower
-from conversion.metrics import sqnr_db
-from conversion.quantization import CURES, quantize
-from conversion.tflite_graph import operators, read_graph
 from keras_fastvit import fuse
-from keras_fastvit.graph_rewriting import calls_of
+from keras_fastvit.conversion.exporting.export import export
+from keras_fastvit.conversion.lowering.lower import lower
+from keras_fastvit.conversion.quantization.int8_form import LINEAR_SUFFIX
+from keras_fastvit.conversion.quantization.layer_by_layer import CURES, quantize
+from keras_fastvit.conversion.quantization.ranges import scale_and_zero_point
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
+from keras_fastvit.conversion.tflite.schema import operators, read_graph
+from keras_fastvit.evaluation.agreement import sqnr_db
+from keras_fastvit.graph.rewriting import calls_of
 from tests.models import images, randomize, run, tiny
 
 pytestmark = [
@@ -69,7 +69,7 @@ def calibration(model, count=48, seed=1):
 
 def converted(quantized, folder, x):
     """The content of a file of what was decided on, and what it gives for images."""
-    from conversion.tensorflow_to_tflite import to_int8_tflite
+    from keras_fastvit.conversion.exporting.converter_process import to_int8_tflite
 
     content = to_int8_tflite(quantized)
     (folder / "model.tflite").write_bytes(content)

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from keras import layers
 
-from conversion.graph_values import GraphValues
-from conversion.layer_inputs import layer_problem
-from conversion.lowering import lower
 from keras_fastvit import fuse
-from keras_fastvit.graph_rewriting import calls_of
+from keras_fastvit.conversion.lowering.lower import lower
+from keras_fastvit.conversion.quantization.graph_values import GraphValues
+from keras_fastvit.conversion.quantization.layer_inputs import layer_problem
+from keras_fastvit.graph.rewriting import calls_of
 from tests.models import images, randomize, run, tiny
 
 pytestmark = pytest.mark.single_backend

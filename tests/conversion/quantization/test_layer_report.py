@@ -5,7 +5,14 @@ import csv
 import numpy as np
 import pytest
 
-from conversion.layer_report import WORST, LayerError, plot, to_csv, to_markdown, worst_first
+from keras_fastvit.conversion.quantization.layer_report import (
+    WORST,
+    LayerError,
+    plot,
+    to_csv,
+    to_markdown,
+    worst_first,
+)
 
 pytestmark = pytest.mark.single_backend
 

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from conversion.activation_ranges import (
+from keras_fastvit import fuse
+from keras_fastvit.conversion.lowering.lower import lower
+from keras_fastvit.conversion.quantization.ranges import (
     TANH_RANGE,
     UNIT_RANGE,
     best_range,
@@ -17,8 +19,6 @@ from conversion.activation_ranges import (
     symmetric,
     symmetric_tensors,
 )
-from conversion.lowering import lower
-from keras_fastvit import fuse
 from tests.models import tiny
 
 pytestmark = pytest.mark.single_backend

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
-from conversion.weight_rounding import bias_for, refit, round_kernel
-from keras_fastvit.fake_quantization import INT8_LEVELS as LEVELS
+from keras_fastvit.architecture.fake_quantization import INT8_LEVELS as LEVELS
+from keras_fastvit.conversion.quantization.weight_rounding import (
+    bias_for,
+    refit,
+    round_kernel,
+)
 
 pytestmark = pytest.mark.single_backend
 
@@ -104,7 +108,7 @@ def test_the_mean_of_the_inputs_is_the_bias_affair():
 def test_blocks_are_for_speed_alone(monkeypatch):
     inputs, kernel = problem(taps=150)
     expected = round_kernel(inputs, kernel)
-    monkeypatch.setattr("conversion.weight_rounding._BLOCK", 1000)
+    monkeypatch.setattr("keras_fastvit.conversion.quantization.weight_rounding._BLOCK", 1000)
     np.testing.assert_allclose(round_kernel(inputs, kernel), expected, rtol=1e-6)
 
 

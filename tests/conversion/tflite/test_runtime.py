@@ -7,9 +7,9 @@ import types
 import numpy as np
 import pytest
 
-from conversion import litert
-from conversion.litert import TFLiteModel, check
-from conversion.tflite_graph import operators
+from keras_fastvit.conversion.tflite import runtime as litert
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel, check
+from keras_fastvit.conversion.tflite.schema import operators
 from tests.tflite_files import crashing_content
 
 pytestmark = pytest.mark.single_backend

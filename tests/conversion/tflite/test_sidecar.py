@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from conversion import sidecar
-from conversion.litert import TFLiteModel
-from conversion.tflite_graph import read_graph
+from keras_fastvit.conversion.tflite import sidecar
+from keras_fastvit.conversion.tflite.runtime import TFLiteModel
+from keras_fastvit.conversion.tflite.schema import read_graph
 from tests.models import images
 from tests.tflite_files import to_tflite
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_fastvit.image_files import read_rgb
-from keras_fastvit.training.augmentation import (
+from keras_fastvit.images.files import read_rgb
+from keras_fastvit.training.data.augmentation import (
     ASPECT_RATIOS,
     augmented_batch,
     augmented_image,
     random_box,
 )
-from keras_fastvit.training.rand_augment import OPERATIONS, rand_augment
+from keras_fastvit.training.data.rand_augment import OPERATIONS, rand_augment
 from keras_fastvit.training.recipes import Augmentation
 from tests.photographs import CLASSES, write_photographs
 
@@ -119,7 +119,7 @@ def test_rand_augment_draws_every_operation(
         return lambda image, magnitude, sign: (drawn.append((index, magnitude, sign)), image)[1]
 
     recorders = tuple(recorded(index) for index in range(len(OPERATIONS)))
-    monkeypatch.setattr("keras_fastvit.training.rand_augment.OPERATIONS", recorders)
+    monkeypatch.setattr("keras_fastvit.training.data.rand_augment.OPERATIONS", recorders)
     random, image = rng(), read_rgb(photograph)
     for _ in range(2000):
         rand_augment(image, 9, random)

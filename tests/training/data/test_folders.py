@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_fastvit.training.folders import (
+from keras_fastvit.training.data.folders import (
     Examples,
     find_training_data,
     read_training_data,
     stratified_split,
     write_training_data,
 )
-from keras_fastvit.training.randomness import Purpose, generator
+from keras_fastvit.training.data.randomness import Purpose, generator
 from tests.photographs import CLASSES, write_photographs
 
 pytestmark = pytest.mark.single_backend

@@ -5,7 +5,7 @@ package org.kerasfastvit.demo.core
  *
  *     YUV → upright RGB → resize with antialiasing, crop → tables → input
  *
- * The values are those of `keras_fastvit.load_image` and `conversion.preparation` on the same
+ * The values are those of `keras_fastvit.load_image` and `keras_fastvit.conversion.tflite.preparation` on the same
  * pixels, to the bit. It holds its memory: as long as frames keep their size, nothing is allocated.
  * One thread at a time.
  */

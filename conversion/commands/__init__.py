@@ -1,0 +1,1 @@
+"""The subcommands of `keras-fastvit`: one module each."""

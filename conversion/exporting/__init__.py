@@ -1,0 +1,1 @@
+"""From a Keras model to a `.tflite` file that has been run and compared."""

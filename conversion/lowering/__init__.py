@@ -1,0 +1,1 @@
+"""Rewriting a fused model into operations that a phone's runtime runs fast; exact."""

@@ -1,0 +1,1 @@
+"""What results are compared with: timm's models, compiled forward passes."""

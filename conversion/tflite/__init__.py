@@ -1,0 +1,1 @@
+"""`.tflite` files: reading, running, describing them, and what the delegate takes."""

@@ -1,0 +1,1 @@
+"""The model: variants as data, layers, blocks, the graph, its folding."""

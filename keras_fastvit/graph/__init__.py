@@ -1,0 +1,1 @@
+"""Functional graphs of Keras: rebuilding them call by call, inlining, finding the logits."""

@@ -1,0 +1,1 @@
+"""Training and evaluating Semantic FPN on ADE20K."""

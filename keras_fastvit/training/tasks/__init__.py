@@ -1,1 +1,0 @@
-"""Training and evaluating the heads of `keras_fastvit.tasks` on published data sets."""

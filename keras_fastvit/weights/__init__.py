@@ -1,0 +1,1 @@
+"""Where weights come from: names, files of PyTorch and of Keras, and strict loading."""
