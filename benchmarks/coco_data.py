@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from keras_fastvit.images.files import read_rgb
-from keras_fastvit.images.preprocessing import IMAGENET_MEAN, preprocess_input
+from keras_fastvit.images.normalizations import IMAGENET_MEAN
+from keras_fastvit.images.preprocessing import preprocess_input
 from keras_fastvit.training.data.ahead import BatchesAhead
 from keras_fastvit.training.data.randomness import Purpose, generator
 

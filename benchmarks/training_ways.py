@@ -40,7 +40,7 @@ from benchmarks.training_report import write_report
 from keras_fastvit import fuse
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.training.distillation import Distillation
-from keras_fastvit.weights.named import load_weights
+from keras_fastvit.weights.loading import load_weights
 
 LIMIT = 10_000
 EPOCHS = 3

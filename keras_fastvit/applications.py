@@ -9,7 +9,8 @@ import keras
 
 from keras_fastvit.architecture.model import FastViT
 from keras_fastvit.architecture.variants import Variant, get_variant
-from keras_fastvit.weights.named import NAMED_WEIGHTS, NamedWeights, find_weights, load_weights
+from keras_fastvit.weights.loading import load_weights
+from keras_fastvit.weights.named import NAMED_WEIGHTS, NamedWeights, find_weights
 
 Arguments = ParamSpec("Arguments")
 

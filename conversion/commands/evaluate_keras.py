@@ -42,7 +42,7 @@ from keras_fastvit.evaluation.classifier import Answers, Classifier, classify
 from keras_fastvit.evaluation.robustness import RUNS, Robustness, measure
 from keras_fastvit.images.folders import find_images
 from keras_fastvit.images.labels import read_labels
-from keras_fastvit.weights.model_files import SUFFIX
+from keras_fastvit.weights.file_kinds import MODEL_SUFFIX as SUFFIX
 
 CORRUPTED = 100
 """How many images are corrupted, unless more are asked for: each is classified 96 times."""

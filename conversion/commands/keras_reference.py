@@ -13,7 +13,7 @@ from keras_fastvit.conversion.commands.model_arguments import load_model
 from keras_fastvit.conversion.lowering.exportable import input_shape
 from keras_fastvit.conversion.tflite.sidecar_schema import Description
 from keras_fastvit.graph.logits import to_logits
-from keras_fastvit.weights.model_files import SUFFIX
+from keras_fastvit.weights.file_kinds import MODEL_SUFFIX as SUFFIX
 from keras_fastvit.weights.named import NamedWeights, find_weights
 
 Array = NDArray[Any]

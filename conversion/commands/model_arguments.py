@@ -12,9 +12,12 @@ from keras_fastvit.applications import CONSTRUCTORS
 from keras_fastvit.architecture.variants import VARIANTS, get_variant
 from keras_fastvit.clip.classifier import zero_shot
 from keras_fastvit.clip.text_embeddings import read_text_embeddings
-from keras_fastvit.images.preprocessing import NORMALIZATIONS, class_names
-from keras_fastvit.weights.model_files import SUFFIX, read_model_file
-from keras_fastvit.weights.named import SUFFIXES, NamedWeights, find_weights, weights_names
+from keras_fastvit.images.normalizations import NORMALIZATIONS
+from keras_fastvit.images.preprocessing import class_names
+from keras_fastvit.weights.file_kinds import MODEL_SUFFIX as SUFFIX
+from keras_fastvit.weights.file_kinds import SUFFIXES
+from keras_fastvit.weights.model_files import read_model_file
+from keras_fastvit.weights.named import NamedWeights, find_weights, weights_names
 
 DEFAULT_CROP_PCT = 0.9
 """That of most variants."""

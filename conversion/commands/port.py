@@ -32,7 +32,8 @@ from keras_fastvit.architecture.variants import VARIANTS, get_variant
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.conversion.references import timm as timm_reference
 from keras_fastvit.weights.keras_files import save_keras_file
-from keras_fastvit.weights.named import NamedWeights, find_weights, load_weights
+from keras_fastvit.weights.loading import load_weights
+from keras_fastvit.weights.named import NamedWeights, find_weights
 from keras_fastvit.weights.torch_state import to_torch_state
 
 Layout = Literal["keras", "timm", "apple"]

@@ -32,7 +32,7 @@ from keras_fastvit.conversion.tflite import sidecar
 from keras_fastvit.conversion.tflite.preparation import Preparation
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel, check
 from keras_fastvit.images.preprocessing import class_names, decode_predictions
-from keras_fastvit.weights.model_files import SUFFIX
+from keras_fastvit.weights.file_kinds import MODEL_SUFFIX as SUFFIX
 
 Array = NDArray[Any]
 

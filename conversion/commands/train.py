@@ -33,7 +33,7 @@ from keras_fastvit.training.classifier import Trained
 from keras_fastvit.training.data.pipeline import TrainingBatches
 from keras_fastvit.training.recipes import RECIPES, Recipe
 from keras_fastvit.training.starting_point import starting_point
-from keras_fastvit.weights.model_files import SUFFIX
+from keras_fastvit.weights.file_kinds import MODEL_SUFFIX as SUFFIX
 
 NAME = "quantization_aware"
 

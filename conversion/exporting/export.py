@@ -71,8 +71,8 @@ from keras_fastvit.conversion.tflite.sidecar_schema import FORMAT
 from keras_fastvit.graph.inlining import inline
 from keras_fastvit.graph.logits import to_logits
 from keras_fastvit.images.labels import check_labels, read_labels
-from keras_fastvit.images.preprocessing import NORMALIZATIONS
-from keras_fastvit.weights.model_files import SUFFIX
+from keras_fastvit.images.normalizations import NORMALIZATIONS
+from keras_fastvit.weights.file_kinds import MODEL_SUFFIX as SUFFIX
 
 Array = NDArray[Any]
 

@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_fastvit.conversion.tflite.sidecar_schema import Description
+from keras_fastvit.images.normalizations import IMAGENET_MEAN, IMAGENET_STD, NORMALIZATIONS
 from keras_fastvit.images.preprocessing import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    NORMALIZATIONS,
     load_image,
 )
 

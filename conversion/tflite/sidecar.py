@@ -36,7 +36,7 @@ from pathlib import Path
 
 from keras_fastvit.conversion.tflite.schema import Tensor, read_graph
 from keras_fastvit.conversion.tflite.sidecar_schema import FORMAT, Description, parsed
-from keras_fastvit.images.preprocessing import NORMALIZATIONS
+from keras_fastvit.images.normalizations import NORMALIZATIONS
 
 METADATA = "keras_fastvit"
 INTERPOLATION = "bicubic"

@@ -19,7 +19,8 @@ from keras_fastvit.training.data.ahead import BatchesAhead
 from keras_fastvit.training.interruption import Interruption
 from keras_fastvit.training.report import write_history
 from keras_fastvit.training.run_folder import Row, RunFolder, restore
-from keras_fastvit.weights.named import find_weights, load_weights
+from keras_fastvit.weights.loading import load_weights
+from keras_fastvit.weights.named import find_weights
 
 
 def add_training_arguments(parser: argparse.ArgumentParser, data: str) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from keras_fastvit.architecture.model import DEFAULT_SIDE, FastViT
 from keras_fastvit.architecture.variants import get_variant
 from keras_fastvit.training.recipes import Recipe
-from keras_fastvit.weights.named import NamedWeights, find_weights, load_weights
+from keras_fastvit.weights.loading import load_weights
+from keras_fastvit.weights.named import NamedWeights, find_weights
 
 _LOG = logging.getLogger(__name__)
 

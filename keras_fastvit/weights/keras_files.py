@@ -13,10 +13,8 @@ from typing import Any
 from keras.src.saving import saving_lib
 
 from keras_fastvit.architecture.model import FastViT
-from keras_fastvit.weights.torch_files import contents, existing_file, refusal
+from keras_fastvit.weights.file_kinds import contents, existing_file, refusal
 from keras_fastvit.weights.variables import HEAD, check_names, checked, weights_of
-
-KERAS_SUFFIXES = (".weights.h5", ".keras")
 
 _ARCHIVED_CONFIG = "config.json"
 _ARCHIVED_WEIGHTS = "model.weights.h5"

@@ -1,23 +1,12 @@
-"""Where weights live: named ones on the Hugging Face hub and in this package, others in files."""
+"""Weights that have names, as data: whose they are, where they are, and how they are used."""
 
-import contextlib
-import functools
-import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_fastvit.architecture.model import FastViT
 from keras_fastvit.architecture.variants import VARIANTS, Variant, get_variant
-from keras_fastvit.weights.keras_files import KERAS_SUFFIXES, load_keras_file
-from keras_fastvit.weights.torch_files import TORCH_SUFFIXES, existing_file, read_torch_file
-from keras_fastvit.weights.torch_names import Array
-from keras_fastvit.weights.torch_state import load_torch_state
+from keras_fastvit.weights.file_kinds import SUFFIXES, existing_file
 
-SUFFIXES = (*TORCH_SUFFIXES, *KERAS_SUFFIXES)
-
-_LOG = logging.getLogger("keras_fastvit")
-_DATA = Path(__file__).parents[1] / "data"
 _APPLE = "Apple's licence for the weights of FastViT; see NOTICE"
 _APPLE_RESEARCH = "Apple's licence for research models; see NOTICE"
 
@@ -143,96 +132,3 @@ def find_weights(weights: str | os.PathLike[str], variant: str) -> NamedWeights 
             f"{', '.join(SUFFIXES)}. Received: weights={weights!r}"
         )
     return existing_file(weights)
-
-
-def load_weights(model: FastViT, weights: NamedWeights | Path) -> bool:
-    """Loads weights strictly; on an error the model is left as it was.
-
-    Of named weights with another number of classes than the model's all but the classifier is
-    loaded, and a warning is logged; another is, once, if they are for research only.
-
-    Args:
-        model: A FastViT in training form. Without a classifier, that of the weights is not used.
-        weights: What `find_weights` has returned.
-
-    Returns:
-        Whether the checkpoint's branches were folded, as in Apple's `_reparam` files; the model
-        is in training form all the same, and computes what the folded one does.
-
-    Raises:
-        OSError: If the file cannot be read or fetched.
-        ImportError: If a pickle (`.pth`, `.pt`) is to be read and PyTorch is not installed.
-        ValueError: If the file is damaged or does not fit the model.
-    """
-    if isinstance(weights, Path):
-        if weights.name.endswith(KERAS_SUFFIXES):
-            load_keras_file(model, weights)
-            return False
-        return load_torch_state(model, read_torch_file(weights), str(weights))
-    config = model.get_config()
-    skip_head = config["include_top"] and config["classes"] != weights.classes
-    if skip_head:
-        _LOG.warning(
-            "The classifier of '%s' weights is for %d classes: all but it is loaded, and the "
-            "model's classifier for %d classes starts at random.",
-            *(weights.name, weights.classes, config["classes"]),
-        )
-    state = _read_named(weights)
-    folded = load_torch_state(model, state, weights.source, skip_head)
-    if weights.research_only:
-        _say_research_only(weights.licence)
-    return folded
-
-
-@functools.cache  # once
-def _say_research_only(licence: str) -> None:
-    _LOG.warning(
-        "MobileCLIP's weights are licensed by Apple for non-commercial research only, and so is "
-        "what is made of them, a fine-tuned model or a .tflite file among it (%s).",
-        licence,
-    )
-
-
-def _read_named(weights: NamedWeights) -> dict[str, Array]:
-    if weights.repository is None:
-        return read_torch_file(_DATA / weights.file)
-    path = _fetched(weights.repository, weights)
-    try:
-        return read_torch_file(path)
-    except ValueError as error:
-        # The hub's client checks the size at most: a later call would take the file for whole.
-        _remove_cached(path)
-        raise ValueError(
-            f"'{weights.source}', as fetched for '{weights.name}' weights of {weights.variant}, is "
-            f"damaged and was removed from the cache; call again to fetch it anew. {error}"
-        ) from error
-
-
-def _fetched(repository: str, weights: NamedWeights) -> Path:
-    """Returns the file's path in the hub client's cache, downloading it if need be."""
-    from huggingface_hub import constants, hf_hub_download
-
-    try:
-        return Path(hf_hub_download(repository, weights.file))
-    except Exception as error:  # of many libraries: HTTP, TLS, the file system
-        raise OSError(
-            f"Cannot fetch '{weights.source}' for '{weights.name}' weights of {weights.variant}. "
-            f"Expected the file in the cache or from {constants.ENDPOINT}. "
-            f"Received: {_reasons(error)}"
-        ) from error
-
-
-def _reasons(error: BaseException | None) -> str:
-    """An error and its causes, the first line of each; libraries repeat each other's."""
-    reasons: dict[str, None] = {}
-    while error is not None:
-        reasons[f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"] = None
-        error = error.__cause__
-    return ", because of ".join(reasons)
-
-
-def _remove_cached(path: Path) -> None:
-    # The path is a link to the content, where the file system has links.
-    for file in (path.resolve(), path):
-        with contextlib.suppress(OSError):  # a cache that can only be read
-            file.unlink()

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from keras_fastvit.weights.file_kinds import PICKLES, contents, existing_file, refusal
 from keras_fastvit.weights.torch_names import Array
-
-PICKLES = (".pth", ".pth.tar", ".pt")
-TORCH_SUFFIXES = (".safetensors", *PICKLES)
 
 STATE_KEYS = ("state_dict", "state_dict_ema", "model")
 """Where training checkpoints keep the weights, the first that is there."""
@@ -46,40 +44,6 @@ def read_torch_file(path: str | os.PathLike[str]) -> dict[str, Array]:
     if state and all(name.startswith("module.") for name in state):
         state = {name.removeprefix("module."): array for name, array in state.items()}
     return state
-
-
-def existing_file(path: str | os.PathLike[str]) -> Path:
-    """Returns the path of a file that is there and not empty.
-
-    Raises:
-        FileNotFoundError: If there is nothing at `path`.
-        ValueError: If it is no file, or an empty one.
-    """
-    file = Path(path)
-    if not file.exists():
-        raise FileNotFoundError(
-            f"There is no weights file at this path. Expected an existing file. Received: '{file}'"
-        )
-    if not file.is_file():
-        kind = "a directory" if file.is_dir() else "neither a file nor a directory"
-        raise refusal(file, "a file", kind)
-    if file.stat().st_size == 0:
-        raise refusal(file, "a checkpoint", "an empty file (0 bytes)")
-    return file
-
-
-def refusal(path: Path, expected: str, received: str) -> ValueError:
-    """Returns the error for a file that is not what it should be."""
-    return ValueError(
-        f"Cannot load weights from '{path}'. Expected {expected}. Received: {received}"
-    )
-
-
-def contents(path: Path) -> str:
-    """Describes a file that failed to read by its size and its first bytes."""
-    with path.open("rb") as file:
-        start = file.read(24)
-    return f"{path.stat().st_size} bytes that begin with {start!r}"
 
 
 def _read_safetensors(path: Path) -> dict[str, Array]:

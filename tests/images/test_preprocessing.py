@@ -23,9 +23,8 @@ import skimage.data
 from keras import ops
 from PIL import EpsImagePlugin, Image
 
+from keras_fastvit.images.normalizations import IMAGENET_MEAN, IMAGENET_STD
 from keras_fastvit.images.preprocessing import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     class_names,
     decode_predictions,
     load_image,

@@ -24,8 +24,10 @@ import keras_fastvit
 from keras_fastvit import FastViT, FastViTMCi0, FastViTSA12, FastViTT8
 from keras_fastvit.applications import CONSTRUCTORS
 from keras_fastvit.architecture.variants import get_variant
-from keras_fastvit.weights import named as pretrained
-from keras_fastvit.weights.named import NAMED_WEIGHTS, SUFFIXES, find_weights, load_weights
+from keras_fastvit.weights import loading
+from keras_fastvit.weights.file_kinds import SUFFIXES
+from keras_fastvit.weights.loading import load_weights
+from keras_fastvit.weights.named import NAMED_WEIGHTS, find_weights
 from keras_fastvit.weights.torch_state import load_torch_state, to_torch_state
 from tests.hub_server import LOGIN_PAGE, HubServer
 from tests.models import at_full_width
@@ -453,7 +455,7 @@ class TestImageTowers:
 
     @pytest.fixture(autouse=True)
     def not_said_yet(self):
-        pretrained._say_research_only.cache_clear()
+        loading._say_research_only.cache_clear()
 
     def test_the_licence_is_said_once(self, hub, weights, caplog):
         hub.add("timm/fastvit_mci0.apple_mclip2_dfndr2b", FILE, save(weights))

@@ -23,8 +23,9 @@ import torch
 from safetensors.numpy import save_file
 
 from keras_fastvit import FastViT, fuse
-from keras_fastvit.weights.keras_files import KERAS_SUFFIXES, load_keras_file, save_keras_file
-from keras_fastvit.weights.torch_files import PICKLES, TORCH_SUFFIXES, read_torch_file
+from keras_fastvit.weights.file_kinds import KERAS_SUFFIXES, PICKLES, TORCH_SUFFIXES
+from keras_fastvit.weights.keras_files import load_keras_file, save_keras_file
+from keras_fastvit.weights.torch_files import read_torch_file
 
 CLASSES = 5
 TENSORS = {"a.weight": np.arange(6, dtype="float32").reshape(2, 3), "a.bias": np.ones(2, "float32")}

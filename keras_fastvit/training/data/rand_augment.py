@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from keras_fastvit.images.preprocessing import IMAGENET_MEAN
+from keras_fastvit.images.normalizations import IMAGENET_MEAN
 
 OPERATIONS_PER_IMAGE = 2
 PROBABILITY = 0.5

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from keras_fastvit.images.preprocessing import IMAGENET_MEAN
+from keras_fastvit.images.normalizations import IMAGENET_MEAN
 
 Array = NDArray[Any]
 

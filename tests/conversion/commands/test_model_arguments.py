@@ -15,7 +15,8 @@ from keras_fastvit.conversion.commands.model_arguments import (
     normalization_of,
 )
 from keras_fastvit.conversion.tflite.preparation import Preparation
-from keras_fastvit.images.preprocessing import CLIP_MEAN, CLIP_STD, class_names
+from keras_fastvit.images.normalizations import CLIP_MEAN, CLIP_STD
+from keras_fastvit.images.preprocessing import class_names
 
 pytestmark = pytest.mark.single_backend
 

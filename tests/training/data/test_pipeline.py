@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_fastvit import load_image, preprocess_input
-from keras_fastvit.images.preprocessing import NORMALIZATIONS
+from keras_fastvit.images.normalizations import NORMALIZATIONS
 from keras_fastvit.training.data.folders import Examples, find_training_data
 from keras_fastvit.training.data.pipeline import TrainingBatches, ValidationBatches
 from keras_fastvit.training.recipes import Augmentation
