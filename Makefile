@@ -103,7 +103,7 @@ bench-segmentation: $(VENV)/.test
 	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m benchmarks.segmentation
 
 parity: $(VENV)/.reference
-	$(RUN) -m keras_fastvit.conversion.commands.port --verify
+	$(RUN) -m benchmarks.parity
 
 include android_demo/android.mk
 

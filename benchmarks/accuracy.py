@@ -35,12 +35,12 @@ from benchmarks.plain_tflite import to_plain_tflite
 from benchmarks.train_fashion_mnist import CLASSES, DATA, SIDE, load_split, to_inputs, upscale
 from keras_fastvit import fuse
 from keras_fastvit.applications import CONSTRUCTORS
-from keras_fastvit.conversion.commands.benchmark import benchmark
 from keras_fastvit.conversion.commands.machine import machine
 from keras_fastvit.conversion.exporting.export import export
 from keras_fastvit.conversion.lowering.lower import REWRITES
 from keras_fastvit.conversion.quantization import layer_by_layer as quantization
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
+from keras_fastvit.conversion.tflite.timing import benchmark
 from keras_fastvit.evaluation import agreement as metrics
 from keras_fastvit.evaluation.metrics import top_k_accuracy
 from keras_fastvit.weights.torch_state import to_torch_state

@@ -40,7 +40,7 @@ from rich.progress import track
 from benchmarks.coco_data import DetectionBatches, Pictures, find_pictures, fitted
 from keras_fastvit.architecture.variants import get_variant
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.conversion.commands.model_arguments import normalization_of
+from keras_fastvit.images.normalizations import normalization_of
 from keras_fastvit.images.preprocessing import preprocess_input
 from keras_fastvit.training.heads import (
     add_training_arguments,

@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 from benchmarks import litert_files as benchmark_files
 from benchmarks import litert_torch_environment
 from benchmarks.litert_report import BOUND, LITERT_TORCH, OURS, THREADS, Report, TimedFile
-from keras_fastvit.conversion.commands.benchmark import benchmark
 from keras_fastvit.conversion.commands.machine import machine
 from keras_fastvit.conversion.tflite.delegation import delegation
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.conversion.tflite.schema import operators
+from keras_fastvit.conversion.tflite.timing import benchmark
 
 Array = NDArray[Any]
 

@@ -2,45 +2,70 @@
 
     keras-fastvit export --help
 
-prints the arguments of `export`, and so on. A command's module, and with it Keras, is imported when
-the command is run.
+prints the arguments of `export`, and so on. Neither Keras nor a backend is imported before the
+arguments have been read: a command's module describes its arguments, and imports what it needs
+when it runs.
 """
 
 import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
+
+from keras_fastvit.conversion.commands.running import UsageError, run
 
 COMMANDS = {
-    "train": (".commands.train", "a model on a folder of images"),
-    "port": (".commands.port", "weights between Keras, timm and Apple"),
-    "export": (".exporting.export", "a model to a .tflite file"),
-    "predict": (".commands.predict", "the classes of images, by a model or a .tflite file"),
-    "inspect": (".commands.inspect", "what a .tflite file is made of"),
-    "benchmark": (".commands.benchmark", ".tflite files' times, side by side"),
-    "evaluate": (".commands.evaluate", ".tflite files' accuracy on a folder of images"),
-    "evaluate-released": (".commands.evaluate_released", "released weights' accuracy on ImageNet"),
+    "train": "train a model on a folder of images",
+    "export": "write a model as a .tflite file",
+    "predict": "name the classes of images",
+    "evaluate": "measure the accuracy of models and .tflite files",
+    "benchmark": "time .tflite files side by side",
+    "inspect": "show what a .tflite file is made of",
+    "port": "convert weights between the layouts of Keras, timm and Apple",
+    "evaluate-released": "measure the released weights on ImageNet",
 }
-"""By name: the module whose `main` runs the command, and what it does."""
+"""By name: what the command does. Its module in `commands` has the same name."""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="keras-fastvit",
+        description="FastViT in Keras: from a PyTorch checkpoint or a folder of images to a phone.",
+        epilog="`keras-fastvit COMMAND --help` lists a command's arguments.",
+    )
+    parser.add_argument("--version", action="version", version=version("keras-fastvit"))
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        module = importlib.import_module(
+            f"keras_fastvit.conversion.commands.{name.replace('-', '_')}"
+        )
+        description, _, epilog = (module.__doc__ or "").partition("\n\n")
+        subparser = subparsers.add_parser(
+            name,
+            help=summary,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(subparser)
+        subparser.add_argument(
+            "--verbose", action="store_true", help="show what TensorFlow, JAX and LiteRT print"
+        )
+        subparser.set_defaults(run=module.run, parser=subparser)
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="keras-fastvit",
-        description="FastViT: from a PyTorch checkpoint to a file for the phone.",
-        epilog="commands:\n"
-        + "".join(f"  {name:17} {summary}\n" for name, (_, summary) in COMMANDS.items())
-        + "\n`keras-fastvit COMMAND --help` tells more.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=", ".join(COMMANDS))
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the command's own")
-    args = parser.parse_args(argv)
-    module, _ = COMMANDS[args.command]
-    sys.argv[0] = f"keras-fastvit {args.command}"  # for the command's own messages
-    status: int = importlib.import_module(module, __package__).main(args.arguments)
-    return status
+    args = make_parser().parse_args(argv)
+    args.argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return run(args)
+    except UsageError as error:
+        args.parser.error(str(error))
+        raise  # not reached
 
 
 if __name__ == "__main__":

@@ -30,18 +30,14 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from keras_fastvit.conversion.commands.installed_command import run_installed
-from keras_fastvit.conversion.commands.model_arguments import (
-    add_model_arguments,
-    load_model,
-    model_facts,
-    normalization_of,
-)
+from keras_fastvit.conversion.commands.model_arguments import add_model_arguments
+from keras_fastvit.conversion.commands.model_loading import load_model, model_facts
 from keras_fastvit.evaluation import grad_cam_sheet, report
 from keras_fastvit.evaluation.classifier import Answers, Classifier, classify
 from keras_fastvit.evaluation.robustness import RUNS, Robustness, measure
 from keras_fastvit.images.folders import find_images
 from keras_fastvit.images.labels import read_labels
+from keras_fastvit.images.normalizations import normalization_of
 from keras_fastvit.weights.file_kinds import MODEL_SUFFIX as SUFFIX
 
 CORRUPTED = 100
@@ -102,20 +98,7 @@ def _draw(classifier: Classifier, answers: Answers, path: Path) -> str | None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     prog = "python -m keras_fastvit.evaluate"
-    released = argparse.ArgumentParser(prog=prog, add_help=False, allow_abbrev=False)
-    released.add_argument(
-        "--all-released",
-        metavar="DIR",
-        help="in place of all else: all released weights on ImageNet's validation set; further "
-        "arguments are those of `keras-fastvit evaluate-released`",
-    )
-    parser = argparse.ArgumentParser(
-        prog=prog, description="Evaluates a Keras model on a folder of images.", parents=[released]
-    )
-    known, further = released.parse_known_args(argv)
-    if known.all_released is not None:
-        arguments = [known.all_released, *further]
-        return run_installed(parser, "--all-released", "evaluate-released", arguments)
+    parser = argparse.ArgumentParser(prog=prog, description="Evaluates a Keras model.")
     parser.add_argument(
         "--data", type=Path, required=True, metavar="DIR", help="one sub-folder of images a class"
     )

@@ -13,153 +13,36 @@ at 256×256 pixels, with the crop of each variant. int8 is calibrated on 200 ima
 """
 
 import argparse
-import functools
-import os
-import sys
-import tempfile
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-from rich.console import Console
-from rich.progress import Progress
+from keras_fastvit.weights.named import NAMED_WEIGHTS
 
-from keras_fastvit.applications import CONSTRUCTORS
-from keras_fastvit.architecture.variants import get_variant
-from keras_fastvit.conversion.commands.released_report import (
-    Released,
-    read_rows,
-    to_table,
-    write_rows,
-)
-from keras_fastvit.conversion.exporting.export import export
-from keras_fastvit.conversion.tflite.runtime import TFLiteModel
-from keras_fastvit.evaluation.classifier import Classifier, considered_classes
-from keras_fastvit.evaluation.image_batches import read_batches
-from keras_fastvit.evaluation.metrics import top_k_accuracy
-from keras_fastvit.images.files import named
-from keras_fastvit.images.folders import ImageFolders, classes_of_folders, find_images
-from keras_fastvit.images.preprocessing import class_names, preprocess_input
-from keras_fastvit.weights.named import NAMED_WEIGHTS, NamedWeights
-
-DATASET = "imagenet"
-RELEASED = tuple(row for row in NAMED_WEIGHTS if row.dataset == DATASET)
-"""The 14 weights."""
+VARIANTS = tuple(dict.fromkeys(row.variant for row in NAMED_WEIGHTS if row.dataset == "imagenet"))
 
 
-def published_top1(weights: NamedWeights) -> float:
-    """Returns the published ImageNet top-1 in percent.
-
-    >>> [published_top1(row) for row in RELEASED if row.variant == "fastvit_sa12"]
-    [80.9, 81.9]
-    """
-    variant = get_variant(weights.variant)
-    top1 = variant.top1_distilled if weights.name.endswith("distilled") else variant.top1
-    assert top1 is not None  # only the rows of image towers have none
-    return top1
-
-
-def measure(
-    weights: NamedWeights,
-    folders: ImageFolders,
-    calibration: Path,
-    advance: Callable[[], None] = lambda: None,
-) -> Released:
-    """Runs the float model and the int8 file of released weights on the same images.
-
-    Args:
-        weights: One of `RELEASED`.
-        folders: The images, one folder a class.
-        calibration: Folder of images to calibrate int8 on.
-        advance: Called after each file.
-
-    Raises:
-        ArithmeticError: If the int8 file does not compute what the model does.
-        ImportError: If TensorFlow or LiteRT is not installed.
-        OSError: If the weights cannot be fetched, or a folder cannot be read.
-        ValueError: If the folders do not fit ImageNet's classes, or no image can be read.
-    """
-    labels = class_names(DATASET)
-    found, _ = classes_of_folders(folders.names, weights.classes, labels)
-    considered = considered_classes(folders.names, found, weights.classes)
-    model = CONSTRUCTORS[weights.variant](
-        weights=weights.name, data_format="channels_last", dtype="float32"
-    )
-    classifier = Classifier(model, weights.crop_pct, labels)
-    skipped: dict[Path, str] = {}
-    places: list[int] = []
-    scores: dict[str, list[np.ndarray]] = {"float32": [], "int8": []}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{weights.variant}.tflite"
-        export(
-            model,
-            path,
-            quantize="int8",
-            calibration=calibration,
-            crop_pct=weights.crop_pct,
-            labels=labels,
-            weights=weights.name,
-        )
-        tflite = TFLiteModel(path, os.cpu_count())
-        for read, pixels in read_batches(folders, classifier.load, skipped, advance):
-            places += read
-            scores["float32"].append(classifier.logits(pixels)[:, considered])
-            inputs = preprocess_input(pixels, "channels_last")
-            scores["int8"].append(tflite.predict(inputs)[:, considered])
-    right = np.searchsorted(considered, np.array(found)[folders.folders[places]])
-    top1 = {
-        name: 100 * top_k_accuracy(np.concatenate(found), right) for name, found in scores.items()
-    }
-    return Released(
-        *(weights.variant, weights.name, published_top1(weights), top1["float32"], top1["int8"]),
-        *(len(places), len(considered), {str(path): why for path, why in skipped.items()}),
-    )
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 1 if some weights could not be measured."""
-    parser = argparse.ArgumentParser(description="Measures all released weights on ImageNet.")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     parser.add_argument("data", type=Path, metavar="DIR", help="one sub-folder of images a synset")
     parser.add_argument("--calibration", type=Path, metavar="DIR", help="images for int8 (DIR)")
     parser.add_argument("--output", type=Path, default=Path("released"), help="folder (released)")
-    variants = tuple(dict.fromkeys(row.variant for row in RELEASED))
     parser.add_argument(
-        "--model", choices=variants, action="append", help="this variant only; may be repeated"
+        "--model", choices=VARIANTS, action="append", help="this variant only; may be repeated"
     )
-    args = parser.parse_args(argv)
-    chosen = [row for row in RELEASED if row.variant in (args.model or variants)]
-    data, calibration = str(args.data.resolve()), str((args.calibration or args.data).resolve())
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; returns its exit status: 1 if some weights could not be measured."""
+    from rich.console import Console
+
+    from keras_fastvit.conversion.commands.released_accuracy import measure_all
+    from keras_fastvit.conversion.commands.released_report import to_table
+    from keras_fastvit.images.files import named
+
     console = Console(markup=False, highlight=False)
-    failed = 0
-    try:
-        folders = find_images(args.data)
-        args.output.mkdir(parents=True, exist_ok=True)
-        rows = read_rows(args.output / "released.json", data, calibration)
-        measured = {(row.variant, row.weights) for row in rows}
-        with Progress(console=console, transient=True) as progress:
-            for weights in chosen:
-                if (weights.variant, weights.name) in measured:
-                    continue
-                name = f"{weights.variant} {weights.name}"
-                task = progress.add_task(name, total=len(folders.images))
-                advance = functools.partial(progress.advance, task)
-                try:
-                    row = measure(weights, folders, Path(calibration), advance)
-                except (ArithmeticError, OSError) as error:  # the others may do
-                    failed += 1
-                    console.print(f"{name} was not measured: {error}")
-                else:
-                    rows.append(row)
-                    write_rows(args.output, rows, data, calibration)
-                progress.remove_task(task)
-    except (ImportError, OSError, ValueError) as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
+    calibration = args.calibration or args.data
+    rows, failed = measure_all(args.data, calibration, args.output, args.model or VARIANTS, console)
     console.print(to_table(rows))
     skipped = {Path(path) for row in rows for path in row.skipped}
     if skipped:
         console.print(f"Left out, as they are no whole images: {named(sorted(skipped))}.")
     return int(failed > 0)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from keras_fastvit import fuse
-from keras_fastvit.conversion.commands.model_arguments import load_model
+from keras_fastvit.conversion.commands.model_loading import load_model
 from keras_fastvit.conversion.lowering.exportable import input_shape
 from keras_fastvit.conversion.tflite.sidecar_schema import Description
 from keras_fastvit.graph.logits import to_logits

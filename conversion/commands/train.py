@@ -1,94 +1,119 @@
-"""The command that trains, and makes what it has trained fit for int8 if that is asked for.
+"""Trains a classifier of your own photographs, from one command to a model for the phone.
 
-    keras-fastvit train --data DIR --model fastvit_sa12 --weights imagenet --recipe finetune \
-        --output RUN --quantization-aware 3
+    keras-fastvit train --data DIR --model fastvit_sa12 --weights imagenet \
+        --recipe finetune --output RUN
 
-is `python -m keras_fastvit.training` with the option that needs this package: the trained model's
-inference form goes through three more epochs of the training images, in which it learns to compute
-in int8 what it computes in float (`quantization_aware.py`). That writes to RUN
-`quantization_aware.keras`, and `quantization_aware.csv` with each epoch's loss; `keras-fastvit
-export --quantize int8` takes over the weights and the ranges that were learnt. Where int8 loses
-nothing without it, as with most FastViTs, it wins nothing. If it is interrupted, the same command
-begins these epochs again.
+trains on `DIR/train/CLASS/…` and validates with `DIR/val/CLASS/…`; without these two folders, on
+`DIR/CLASS/…`, of which it sets a fifth of each class aside.
 
-Lowering and quantisation are this package's; training does not know them.
+It prints a line an epoch, and writes to RUN: `model.keras` (training form, probabilities),
+`fused.keras` (inference form), `labels.txt`, `history.csv`, `curves.png`, `confusion.png` and
+`report.md`, which names the commands for what comes next. Interrupted at any moment, even killed,
+the same command goes on after the last whole epoch, to the same result.
+
+The recipes are in `recipes.py`: `finetune` for your own images; `paper`, `paper_distilled` (with
+`--teacher`) and `finetune_384` as in the paper.
 """
 
 import argparse
-import sys
-from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
-import keras
-import numpy as np
-from numpy.typing import NDArray
-from rich.console import Console
-
-from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.conversion.commands import training_arguments as training
-from keras_fastvit.conversion.quantization.calibration import LIMIT
-from keras_fastvit.conversion.quantization.fine_tuning import BATCH_SIZE, fine_tune
-from keras_fastvit.images.preprocessing import load_image, preprocess_input
-from keras_fastvit.training.classifier import Trained
-from keras_fastvit.training.data.pipeline import TrainingBatches
-from keras_fastvit.training.recipes import RECIPES, Recipe
-from keras_fastvit.training.starting_point import starting_point
-from keras_fastvit.weights.file_kinds import MODEL_SUFFIX as SUFFIX
-
-NAME = "quantization_aware"
+from keras_fastvit.architecture.variants import VARIANTS
+from keras_fastvit.conversion.commands.running import UsageError
+from keras_fastvit.training.recipes import RECIPES
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="one sub-folder a class, or train/ and val/ with those",
+    )
+    parser.add_argument(
+        "--model", required=True, choices=VARIANTS, metavar="MODEL", help=", ".join(VARIANTS)
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="W",
+        help="what to start from: imagenet, imagenet_distilled, or the path of a .weights.h5, "
+        ".keras, .safetensors, .pth or .pth.tar file; default: random weights",
+    )
+    parser.add_argument("--recipe", choices=RECIPES, default="finetune", help="(default: finetune)")
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="T.keras",
+        help="for a distilled recipe: a model of the same images and classes",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="RUN", help="folder to write to"
+    )
+    parser.add_argument("--epochs", type=int, metavar="N", help="default: the recipe's")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="default: the recipe's")
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        metavar="R",
+        help="its peak; default: the recipe's, in proportion to the batch size",
+    )
+    parser.add_argument(
+        "--image-size",
+        type=int,
+        metavar="S",
+        help="side in pixels; default: the recipe's, or that of the weights",
+    )
+    parser.add_argument(
+        "--quantization-aware",
+        type=int,
+        default=0,
+        metavar="N",
+        help="epochs of fine-tuning for int8 that follow (0)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of all that is random (0)")
+
+
+def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit status."""
-    parser = training.make_parser()
-    args = parser.parse_args(argv)
-    return training.run(parser, args, argv, _fine_tune if args.quantization_aware else None)
-
-
-def _fine_tune(
-    args: argparse.Namespace, recipe: Recipe, trained: Trained, console: Console
-) -> None:
-    """Writes the fine-tuned model beside the trained one."""
-    keras.utils.set_random_seed(args.seed)
-    side = trained.model.input_shape[1]
-    start = starting_point(args.model, args.weights, recipe)
-    examples = trained.data.train
-    batches = TrainingBatches(
-        *(args.data.resolve(), examples, len(trained.data.class_names), side),
-        min(BATCH_SIZE, len(examples)),
-        # Mild: what int8 is to be good at are photographs, not mixtures of them.
-        RECIPES["finetune"].augmentation,
-        label_smoothing=0.0,
-        seed=args.seed,
-        normalization=start.normalization,
-    )
-    step = -(-len(examples) // LIMIT)
-    paths = examples.images[::step]
-    images = [load_image(args.data / path, side, start.crop_pct) for path in paths]
-    calibration: NDArray[Any] = preprocess_input(
-        np.stack(images), "channels_last", start.normalization
-    )
-    try:
-        model = fine_tune(
-            trained.model.fuse(),
-            batches,
-            calibration,
-            args.quantization_aware,
-            callbacks=[
-                keras.callbacks.LambdaCallback(
-                    on_epoch_begin=lambda epoch, logs: setattr(batches, "epoch", epoch)
-                ),
-                keras.callbacks.CSVLogger(args.output / f"{NAME}.csv"),
-            ],
-            verbose=1 if console.is_terminal else 2,
+    if args.seed < 0:
+        raise UsageError(f"--seed must be 0 or more. Received: {args.seed}")
+    if args.quantization_aware < 0:
+        raise UsageError(
+            f"--quantization-aware must be 0 epochs or more. Received: {args.quantization_aware}"
         )
-    finally:
-        batches.close()
-    path = args.output / f"{NAME}{SUFFIX}"
-    with written_beside(path) as unfinished:
-        model.save(unfinished)
-    console.print(f"{path}: export it with --quantize int8", soft_wrap=True)
+    from rich.console import Console
 
+    from keras_fastvit.conversion.commands.quantization_aware import fine_tune_trained
+    from keras_fastvit.training.classifier import train
+    from keras_fastvit.training.recipes import get_recipe
 
-if __name__ == "__main__":
-    sys.exit(main())
+    console = Console(markup=False, highlight=False)
+    recipe = get_recipe(
+        args.recipe,
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        learning_rate=args.learning_rate,
+        image_size=args.image_size,
+    )
+    trained = train(
+        args.data,
+        args.output,
+        args.model,
+        recipe,
+        weights=args.weights,
+        teacher=args.teacher,
+        seed=args.seed,
+        command=["keras-fastvit", *args.argv],
+        console=console,
+    )
+    last = trained.history[-1]
+    console.print(
+        f"{args.output / 'model.keras'}: validation accuracy {last['val_accuracy']:.2%}; see "
+        f"{args.output / 'report.md'}",
+        soft_wrap=True,
+    )
+    if args.quantization_aware:
+        fine_tune_trained(args, recipe, trained, console)
+    return 0

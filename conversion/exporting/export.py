@@ -1,26 +1,6 @@
-"""Exports a model to a `.tflite` file, which is run and compared before it is reported.
+"""`export(model, path)`: a model as a `.tflite` file, run and compared before it is there."""
 
-    keras-fastvit export --model fastvit_sa12 --weights imagenet --output sa12.tflite
-    keras-fastvit export --model mine.keras --labels names.txt --quantize int8 \
-        --calibration photographs --output mine.tflite
-    keras-fastvit export --model fastvit_mci0 --weights mobileclip2 --text-embeddings labels.npz \
-        --output labels.tflite
-
-writes the file, beside it the sidecar `mine.json` with all that an app must know, and the report
-`mine_report.md`, of int8 with each layer's error (`mine_layers.csv`, `mine_layers.png`). Prints the
-file's size, input, output and operators, and how far its outputs are from Keras'. Works with
-any Keras backend; TensorFlow, which converts, and LiteRT, which runs the file, come with `pip install "keras-fastvit[convert]"`.
-
-The third classifies by the texts of `labels.npz` (`keras_fastvit.clip.text_embeddings` says how
-such a file is made), which become the file's last layer and its labels.
-
-The file takes normalised images (`preprocess_input`), one at a time, and gives logits: a softmax
-at the model's end is left to whoever shows probabilities, and the sidecar says so.
-"""
-
-import argparse
 import os
-import sys
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -33,13 +13,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from keras_fastvit import fuse
-from keras_fastvit.conversion.commands.model_arguments import (
-    DEFAULT_CROP_PCT,
-    add_model_arguments,
-    load_model,
-    model_facts,
-    normalization_of,
-)
 from keras_fastvit.conversion.exporting.checks import (
     check_built_in,
     check_delegation,
@@ -49,12 +22,11 @@ from keras_fastvit.conversion.exporting.checks import (
 )
 from keras_fastvit.conversion.exporting.converter import GELUS, PRECISIONS, Conversion, convert
 from keras_fastvit.conversion.exporting.files import paths_beside, written_together
-from keras_fastvit.conversion.exporting.report import Export, summary, to_markdown
+from keras_fastvit.conversion.exporting.report import Export, to_markdown
 from keras_fastvit.conversion.lowering.exportable import input_shape
-from keras_fastvit.conversion.lowering.lower import REWRITES, TARGETS, lower
+from keras_fastvit.conversion.lowering.lower import TARGETS, lower
 from keras_fastvit.conversion.quantization import layer_report
 from keras_fastvit.conversion.quantization.calibration import (
-    FEWEST,
     Calibration,
     read_calibration,
 )
@@ -70,9 +42,8 @@ from keras_fastvit.conversion.tflite.schema import operators
 from keras_fastvit.conversion.tflite.sidecar_schema import FORMAT
 from keras_fastvit.graph.inlining import inline
 from keras_fastvit.graph.logits import to_logits
-from keras_fastvit.images.labels import check_labels, read_labels
-from keras_fastvit.images.normalizations import NORMALIZATIONS
-from keras_fastvit.weights.file_kinds import MODEL_SUFFIX as SUFFIX
+from keras_fastvit.images.labels import check_labels
+from keras_fastvit.images.normalizations import DEFAULT_CROP_PCT, NORMALIZATIONS, normalization_of
 
 Array = NDArray[Any]
 
@@ -315,69 +286,3 @@ class _Bar:
 
     def advance(self, done: int, total: int) -> None:
         self._progress.update(self._task, completed=done, total=total)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status."""
-    parser = argparse.ArgumentParser(description="Exports a model to a .tflite file.")
-    add_model_arguments(parser)
-    parser.add_argument(
-        "--quantize",
-        choices=PRECISIONS,
-        default="none",
-        help="none: float32; fp16: weights in float16; dynamic: weights in int8; int8: weights "
-        "and activations in int8, which needs --calibration (default: none)",
-    )
-    parser.add_argument(
-        "--calibration",
-        type=Path,
-        metavar="DIR",
-        help=f"folder of at least {FEWEST} images like those that the app will see",
-    )
-    parser.add_argument(
-        "--labels", type=Path, metavar="FILE", help="text with the name of a class in each line"
-    )
-    parser.add_argument("--target", choices=TARGETS, default="cpu", help="(default: cpu)")
-    parser.add_argument(
-        "--without",
-        choices=(*REWRITES, *CURES),
-        action="append",
-        default=[],
-        metavar="NAME",
-        help=f"leave out a rewrite of the target's ({', '.join(REWRITES)}) or a cure of int8's "
-        f"noise ({', '.join(CURES)}); may be repeated",
-    )
-    parser.add_argument(
-        "--gelu",
-        choices=GELUS,
-        help="what int8 computes GELU with: x·sigmoid(1.702x), or LiteRT's operator, which "
-        "leaves the CPU's fast path (default: operator for the npu, else sigmoid)",
-    )
-    parser.add_argument("--output", required=True, type=Path, metavar="M.tflite")
-    args = parser.parse_args(argv)
-    if args.weights is None and not args.model.endswith(SUFFIX):
-        parser.error("expected --weights: what the file is to classify with")
-    try:
-        facts = model_facts(args)
-        exported = export(
-            load_model(args),
-            args.output,
-            image_size=args.image_size,
-            quantize=args.quantize,
-            calibration=args.calibration,
-            target=args.target,
-            without=args.without,
-            gelu=args.gelu,
-            labels=facts.labels if args.labels is None else read_labels(args.labels),
-            weights=facts.weights,
-            crop_pct=facts.crop_pct,
-            normalization=facts.normalization,
-        )
-    except (ArithmeticError, ImportError, OSError, ValueError) as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
-    print(summary(exported))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

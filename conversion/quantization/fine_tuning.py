@@ -19,7 +19,6 @@ from keras import ops
 from numpy.typing import NDArray
 
 from keras_fastvit.architecture.fake_quantization import INT8_LEVELS
-from keras_fastvit.conversion.commands.model_arguments import DEFAULT_CROP_PCT
 from keras_fastvit.conversion.exporting.export import DEFAULT_GELUS
 from keras_fastvit.conversion.lowering.exportable import input_shape
 from keras_fastvit.conversion.lowering.lower import lower
@@ -31,6 +30,7 @@ from keras_fastvit.conversion.quantization.fake_quantized_form import (
 from keras_fastvit.conversion.quantization.layer_by_layer import quantize
 from keras_fastvit.graph.logits import to_logits
 from keras_fastvit.graph.rewriting import GraphRewriter
+from keras_fastvit.images.normalizations import DEFAULT_CROP_PCT
 
 Array = NDArray[Any]
 

@@ -1,4 +1,14 @@
-"""Means and standard deviations that images are normalised with."""
+"""How images are prepared for a model: normalisation and crop, by name and by variant."""
+
+from typing import Any
+
+from keras_fastvit.architecture.variants import VARIANTS
+
+DEFAULT_CROP_PCT = 0.9
+"""Share of the short side that the crop keeps, of most variants."""
+
+DEFAULT_NORMALIZATION = "imagenet"
+"""That of all variants but MobileCLIP's image towers."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean of the red, green and blue channels of ImageNet, on the 0..1 scale."""
@@ -16,3 +26,12 @@ NORMALIZATIONS = {
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
 """Mean and standard deviation by name. `"unit"` leaves the pixels in 0..1."""
+
+
+def normalization_of(model: Any) -> str:
+    """Returns the normalisation of the variant that a model has the name of.
+
+    A FastViT's inference form keeps the name, and in a `.keras` file nothing else is left to tell.
+    """
+    row = VARIANTS.get(getattr(model, "name", ""))
+    return DEFAULT_NORMALIZATION if row is None else row.normalization

@@ -8,7 +8,6 @@ import keras
 
 # Its layers are then known to Keras.
 import keras_fastvit  # noqa: F401
-from keras_fastvit.weights.file_kinds import MODEL_SUFFIX
 
 _LONGEST_REASON = 300
 
@@ -26,9 +25,7 @@ def read_model_file(path: str | os.PathLike[str]) -> keras.Model:
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(
-            f"Expected a {MODEL_SUFFIX} file with a model. Received: no '{path}'"
-        )
+        raise FileNotFoundError(f"Expected a .keras file with a model. Received: no '{path}'")
     try:
         if not zipfile.is_zipfile(path):
             raise ValueError("a folder" if path.is_dir() else f"{path.stat().st_size} other bytes")
@@ -39,6 +36,6 @@ def read_model_file(path: str | os.PathLike[str]) -> keras.Model:
         reason = " ".join(innermost.split()) or type(error).__name__
         short = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} …"
         raise ValueError(
-            f"Cannot load a model from '{path}'. Expected a {MODEL_SUFFIX} file, as `model.save` writes "
+            f"Cannot load a model from '{path}'. Expected a .keras file, as `model.save` writes "
             f"it, of layers of Keras and of keras_fastvit, without Lambda. Received: {short}"
         ) from error

@@ -11,7 +11,8 @@ layouts, eight orientations, odd strides with noise between the rows. Files:
     MODEL_logits.bin   what LiteRT gives for them, dequantised, in float32
 
 The pixels go through `keras_fastvit.load_image`, the values through
-`keras_fastvit.conversion.tflite.runtime`'s own quantisation: nothing of the pipeline is written a second time but YUV, which Python lacks. Needs
+`keras_fastvit.conversion.tflite.runtime`'s own quantisation: nothing of the pipeline is written a
+second time but YUV, which Python lacks. Needs
 `pip install "keras-fastvit[convert]" scikit-image`.
 """
 

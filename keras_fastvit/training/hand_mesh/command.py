@@ -39,8 +39,8 @@ from rich.progress import track
 
 from keras_fastvit.architecture.variants import get_variant
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.conversion.commands.model_arguments import normalization_of
 from keras_fastvit.evaluation.point_errors import procrustes_error
+from keras_fastvit.images.normalizations import normalization_of
 from keras_fastvit.images.preprocessing import preprocess_input
 from keras_fastvit.tasks.hand_mesh import PARAMETERS, HandMesh
 from keras_fastvit.tasks.mano import Mano

@@ -34,7 +34,7 @@ from rich.progress import track
 
 from keras_fastvit.architecture.variants import get_variant
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.conversion.commands.model_arguments import normalization_of
+from keras_fastvit.images.normalizations import normalization_of
 from keras_fastvit.tasks.semantic_fpn import SemanticFPN
 from keras_fastvit.training.heads import (
     add_training_arguments,
