@@ -45,7 +45,7 @@ INSTALLED := build/runtimes
 	constraints clean $(BACKENDS:%=test-%) test-runtimes $(RUNTIMES:%=test-%)
 
 demo: $(VENV)/.demo
-	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m benchmarks.demo
+	KERAS_BACKEND=tensorflow $(RUN) -m benchmarks.demo
 
 test: lint $(BACKENDS:%=test-%)
 
