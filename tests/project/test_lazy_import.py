@@ -73,7 +73,6 @@ def test_an_error_of_keras_is_shown_as_keras_raises_it() -> None:
 
 
 def test_a_saved_model_loads_with_nothing_imported_but_the_package(tmp_path: Path) -> None:
-    import keras
 
     import keras_fastvit
     from keras_fastvit.tasks.segformer import SegFormerEncoder
