@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from keras_fastvit.conversion.exporting.output_names import ONLY
 from keras_fastvit.conversion.exporting.precisions import PRECISIONS
+from keras_fastvit.conversion.operations import DELEGATED
 from keras_fastvit.conversion.tflite.delegation import Delegation
 from keras_fastvit.evaluation.agreement import agreement, sqnr_db
 
@@ -26,14 +27,6 @@ IMAGES = 32
 
 NOISE_IMAGES = 3
 """How many where there are none."""
-
-DELEGATED = {
-    *("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "SOFTMAX"),
-    *("ADD", "SUB", "MUL", "MEAN", "AVERAGE_POOL_2D", "MAX_POOL_2D", "GELU", "LOGISTIC", "TANH"),
-    *("CONCATENATION", "PAD", "RESHAPE", "SLICE", "STRIDED_SLICE", "TRANSPOSE"),
-    "RESIZE_BILINEAR",
-}
-"""What XNNPACK has kernels for, and a FastViT or its head may consist of."""
 
 
 @dataclass(frozen=True)

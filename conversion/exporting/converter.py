@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_fastvit.conversion.exporting.output_names import output_names
+from keras_fastvit.conversion.operations import Range
 from keras_fastvit.conversion.quantization.layer_report import LayerError
-from keras_fastvit.conversion.quantization.ranges import Range
 
 Array = NDArray[Any]
 
