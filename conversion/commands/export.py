@@ -23,20 +23,11 @@ import argparse
 from pathlib import Path
 
 from keras_fastvit.conversion.commands.model_arguments import add_model_arguments, check_weights
+from keras_fastvit.conversion.exporting.precisions import PRECISIONS
+from keras_fastvit.conversion.lowering.targets import GELUS, REWRITES, TARGETS
+from keras_fastvit.conversion.quantization.techniques import TECHNIQUES
 
-PRECISIONS = ("none", "fp16", "dynamic", "int8")
-TARGETS = ("cpu", "gpu", "npu")
-GELUS = ("sigmoid", "operator")
 FEWEST = 16
-REWRITES = (
-    "batch_norm",
-    "attention",
-    "depth_multiplier",
-    "depthwise",
-    "strided_depthwise",
-    "upsampling",
-)
-CURES = ("equalise", "ranges", "refit", "rounding")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,12 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", choices=TARGETS, default="cpu", help="(default: cpu)")
     parser.add_argument(
         "--without",
-        choices=(*REWRITES, *CURES),
+        choices=(*REWRITES, *TECHNIQUES),
         action="append",
         default=[],
         metavar="NAME",
-        help=f"leave out a rewrite of the target's ({', '.join(REWRITES)}) or a cure of int8's "
-        f"noise ({', '.join(CURES)}); may be repeated",
+        help=f"leave out a rewrite of the target's ({', '.join(REWRITES)}) or a technique "
+        f"by which int8 loses less ({', '.join(TECHNIQUES)}); may be repeated",
     )
     parser.add_argument(
         "--gelu",
