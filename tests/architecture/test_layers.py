@@ -98,15 +98,9 @@ CASES = [
     Case(AttentionBlock, 32, {"mlp_ratio": 2, "norm_type": "layer_norm"}),
 ]
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
+NORMALIZED = (ConvBN, MobileOneBlock, Downsample, RepMixer, ConvFFN, RepMixerBlock, AttentionBlock)
 with_statistics = pytest.mark.parametrize(
-    "case",
-    [
-        case
-        for case in CASES
-        if issubclass(case.cls, FastViTLayer)
-        and case.cls not in (Attention, LayerNorm, LayerScale, SqueezeExcite)
-    ],
-    ids=str,
+    "case", [case for case in CASES if case.cls in NORMALIZED], ids=str
 )
 each_data_format = pytest.mark.parametrize("data_format", DATA_FORMATS)
 
