@@ -22,10 +22,9 @@ from keras_fastvit.conversion.commands.keras_reference import (
 from keras_fastvit.conversion.tflite import sidecar
 from keras_fastvit.conversion.tflite.preparation import CROP_PCT, Preparation
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel, check
-from keras_fastvit.evaluation.agreement import agreement, sqnr_db
 from keras_fastvit.evaluation.confusion_plot import confusion
 from keras_fastvit.evaluation.image_batches import read_batches
-from keras_fastvit.evaluation.metrics import top_k_accuracy
+from keras_fastvit.evaluation.metrics import agreement, sqnr_db, top_k_accuracy
 from keras_fastvit.images.folders import ImageFolders, classes_of_folders, find_images
 from keras_fastvit.images.labels import check_labels
 
