@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from keras_fastvit import FastViTT8, class_names, fuse, load_image, preprocess_input
-from keras_fastvit.conversion.__main__ import COMMANDS, main
-from keras_fastvit.conversion.commands.predict import main as predict
+from keras_fastvit.conversion.__main__ import COMMANDS
 from keras_fastvit.conversion.exporting.export import export
 from keras_fastvit.conversion.tflite import sidecar
+from tests.commands import command
 from tests.models import tiny
 from tests.tflite_files import to_tflite, write_sidecar
 
@@ -64,8 +64,8 @@ class TestConsoleScript:
     def test_lists_its_commands(self):
         finished = self.run("--help")
         assert finished.returncode == 0
-        for command in ("port", "export", "predict", "inspect", "benchmark", "evaluate"):
-            assert re.search(rf"^ +{command} +\S", finished.stdout, re.MULTILINE)
+        for name in ("port", "export", "predict", "inspect", "benchmark", "evaluate"):
+            assert re.search(rf"^ +{name} +\S", finished.stdout, re.MULTILINE)
 
     def test_hands_all_arguments_to_the_command(self):
         finished = self.run("predict", "--help")
@@ -97,13 +97,10 @@ class TestConsoleScript:
         )
         assert "heavy: set()" in finished.stdout
 
-    @pytest.mark.parametrize("command", COMMANDS)
-    def test_each_command_has_a_help(self, command, monkeypatch, capsys):
-        monkeypatch.setattr(sys, "argv", ["keras-fastvit"])
-        with pytest.raises(SystemExit) as error:
-            main([command, "--help"])
-        assert error.value.code == 0
-        assert capsys.readouterr().out.startswith(f"usage: keras-fastvit {command} ")
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_each_command_has_a_help(self, name, capsys):
+        assert command(name, "--help") == 0
+        assert capsys.readouterr().out.startswith(f"usage: keras-fastvit {name} ")
 
     def test_is_the_folders_main(self):
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -112,7 +109,7 @@ class TestConsoleScript:
 
 class TestPredict:
     def best(self, capsys, *arguments: str) -> dict[str, list[tuple[float, str, str]]]:
-        assert predict([*arguments]) == 0
+        assert command("predict", *arguments) == 0
         return answers(capsys.readouterr().out)
 
     def test_weights_and_their_file_agree(self, tflite, capsys):
@@ -170,9 +167,7 @@ class TestPredict:
 
     def test_a_sidecar_of_another_file_is_refused(self, tflite, capsys):
         tflite.write_bytes(tflite.read_bytes() + b" ")
-        with pytest.raises(SystemExit) as error:
-            predict([str(BOOT), "--tflite", str(tflite)])
-        assert error.value.code == 2
+        assert command("predict", BOOT, "--tflite", tflite) == 2
         assert "is not about" in capsys.readouterr().err
 
     def test_a_file_that_tells_nothing(self, tmp_path, capsys):
@@ -187,8 +182,7 @@ class TestPredict:
         options = ["--weights", "fashion_mnist", "--tflite", str(path)]
         (best,) = self.best(capsys, str(BOOT), *T8, *options).values()
         assert best[0][1:] == ("9", "Ankle boot")
-        with pytest.raises(SystemExit):
-            predict([str(BOOT), "--tflite", str(path)])
+        assert command("predict", BOOT, "--tflite", path) == 2
         assert "no --model, and no" in capsys.readouterr().err
 
     def test_another_size_and_imagenets_names(self, tmp_path, capsys):
@@ -228,9 +222,7 @@ class TestPredict:
             Path("map.tflite").write_bytes(to_tflite(fuse(tiny(include_top=False))))
         if "mine.keras" in options:
             tiny(input_shape=(None, None, 3)).save("mine.keras")
-        with pytest.raises(SystemExit) as error:
-            predict(options)
-        assert error.value.code == 2
+        assert command("predict", *options) == 2
         printed = capsys.readouterr()
         assert re.search(message, printed.err)
         assert "Traceback" not in printed.err
