@@ -14,7 +14,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_fastvit.architecture.variants import get_variant
 from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.training.data.folders import TrainingData, read_training_data
+from keras_fastvit.weights.named import NAMED_WEIGHTS
 
 Row = dict[str, float]
 """Of the history: what was measured in an epoch, by name."""
@@ -33,6 +36,73 @@ class Saved:
     epoch: int
     history: list[Row]
     arrays: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A classifier that a run has trained, and all that is needed to export and evaluate it.
+
+    Attributes:
+        fused: Path of the inference form, which gives probabilities.
+        variant: Name of the variant.
+        image_size: Side of the images in pixels.
+        crop_pct: Share of an image's short side that the crop keeps.
+        normalization: How images are normalised; see `preprocess_input`.
+        root: Folder of the images.
+        data: The names of the classes, and which images were trained on and validated with, by
+            their paths relative to `root`.
+    """
+
+    fused: Path
+    variant: str
+    image_size: int
+    crop_pct: float
+    normalization: str
+    root: Path
+    data: TrainingData
+
+
+def read_run(folder: str | os.PathLike[str]) -> FinishedRun:
+    """Reads what a finished run has trained on which images.
+
+    Args:
+        folder: The run's, as `train` has written it.
+
+    Raises:
+        FileNotFoundError: If it is no folder of a classifier's run, or the run is not finished.
+
+    Example:
+    >>> try:
+    ...     read_run("nowhere")
+    ... except FileNotFoundError as error:
+    ...     print(error)
+    Expected the folder of a run of `keras-fastvit train`. Received: 'nowhere', without a data.json
+    """
+    path = Path(folder)
+    for name in ("data.json", "run.json"):  # a run of another task has only the latter
+        if not (path / name).is_file():
+            raise FileNotFoundError(
+                "Expected the folder of a run of `keras-fastvit train`. Received: "
+                f"'{path}', without a {name}"
+            )
+    fused = path / "fused.keras"
+    if not fused.is_file():
+        raise FileNotFoundError(
+            "Expected the folder of a finished run; the command that began it goes on with it. "
+            f"Received: '{path}', without a {fused.name}"
+        )
+    arguments = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    variant = get_variant(arguments["model"])
+    of_weights = {(row.name, row.variant): row.crop_pct for row in NAMED_WEIGHTS}
+    return FinishedRun(
+        fused=fused,
+        variant=variant.name,
+        image_size=arguments["image_size"],
+        crop_pct=of_weights.get((arguments["weights"], variant.name), variant.crop_pct),
+        normalization=variant.normalization,
+        root=Path(arguments["data"]),
+        data=read_training_data(path / "data.json"),
+    )
 
 
 class RunFolder:
