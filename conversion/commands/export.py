@@ -80,9 +80,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit status."""
     check_weights(args)
-    from keras_fastvit.conversion.commands.model_loading import load_model, model_facts
     from keras_fastvit.conversion.exporting.export import export
     from keras_fastvit.conversion.exporting.report import summary
+    from keras_fastvit.conversion.model_source import load_model, model_facts
     from keras_fastvit.images.labels import read_labels
 
     facts = model_facts(args)

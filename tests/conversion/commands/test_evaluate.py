@@ -15,10 +15,10 @@ from keras_fastvit import FastViTT8, class_names, load_image, preprocess_input
 from keras_fastvit.conversion.commands.evaluate import evaluate, main
 from keras_fastvit.conversion.commands.keras_reference import Reference
 from keras_fastvit.conversion.tflite import sidecar
-from keras_fastvit.conversion.tflite.preparation import Preparation
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.evaluation.confusion_plot import confusion, plot_confusion
 from keras_fastvit.images.folders import classes_of_folders, find_images
+from keras_fastvit.images.preparation import Preparation
 from keras_fastvit.images.preprocessing import decode_predictions
 from tests.tflite_files import crashing_content, to_tflite, write_sidecar
 
