@@ -3,6 +3,8 @@
 #   make demo        the whole way once: checkpoint -> Keras -> fused -> .tflite, with a table
 #   make test        lint, then the tests on TensorFlow, JAX and torch
 #   make test-jax    the tests on one backend (test-tensorflow, test-jax, test-torch)
+#   make test-fast   one backend, no large model, one export: under five minutes
+#   make coverage    the lines and branches that the tests on TensorFlow run
 #   make test-runtimes  the exported files on other runtimes: tflite-runtime, ARM64, GPU
 #   make test-gpu    on one of them (test-tflite-runtime, test-arm64, test-gpu)
 #   make lint        ruff and mypy
@@ -27,7 +29,9 @@ PYTHON = $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	>/dev/null 2>&1 && command -v "$$python" && break; done)
 
 VENV := .venv
-RUN := $(VENV)/bin/python
+# On Windows, for `make test-fast` from Git's bash. Never run there; not done: the other targets, and
+# finding that the environment is usable, so that each `make` makes it anew.
+RUN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts/python.exe,bin/python)
 LITERT_TORCH := .venv-litert-torch
 BACKENDS := tensorflow jax torch
 
@@ -40,20 +44,33 @@ INSTALLED := build/runtimes
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test lint types bench bench-keras bench-litert bench-runtimes bench-accuracy \
+.PHONY: demo test test-fast coverage lint types bench bench-keras bench-litert bench-runtimes bench-accuracy \
 	bench-training bench-robustness bench-hand-mesh bench-segmentation parity \
 	constraints clean $(BACKENDS:%=test-%) test-runtimes $(RUNTIMES:%=test-%)
 
 demo: $(VENV)/.demo
-	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m benchmarks.demo
+	KERAS_BACKEND=tensorflow $(RUN) -m benchmarks.demo
 
 test: lint $(BACKENDS:%=test-%)
 
+# Small models, and what needs none: no file of timm's, no training, an export of a hand-mesh head.
+FAST := $(addprefix tests/, $(addprefix architecture/test_, \
+	fusion.py inference_form.py layers.py model.py) evaluation graph images \
+	tasks/test_hand_mesh.py tasks/test_mano.py training/data training/test_recipes.py)
+
+test-fast: $(VENV)/.test
+	KERAS_BACKEND=tensorflow $(PYTEST) $(FAST)
+
+coverage: $(VENV)/.test
+	KERAS_BACKEND=tensorflow $(PYTEST) --cov --cov-report=term
+
 # The first backend also runs what needs only one, and the examples in docstrings.
 test-tensorflow: $(VENV)/.test
+	@echo "=== tests on tensorflow ==="
 	KERAS_BACKEND=tensorflow $(PYTEST)
 
 test-jax test-torch: test-%: $(VENV)/.test
+	@echo "=== tests on $* ==="
 	KERAS_BACKEND=$* $(PYTEST) -m "not single_backend"
 
 # What is installed for them is below. One run, so that each file is exported once.

@@ -9,9 +9,12 @@ when it runs.
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+
+import shtab
 
 from keras_fastvit.conversion.commands.running import UsageError, run
 
@@ -36,6 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="`keras-fastvit COMMAND --help` lists a command's arguments.",
     )
     parser.add_argument("--version", action="version", version=version("keras-fastvit"))
+    shtab.add_argument_to(parser, "--print-completion", help="print a shell's completion script")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         module = importlib.import_module(
@@ -59,13 +63,17 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status."""
-    args = make_parser().parse_args(argv)
-    args.argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        return run(args)
-    except UsageError as error:
-        args.parser.error(str(error))
-        raise  # not reached
+        args = make_parser().parse_args(argv)
+        args.argv = list(sys.argv[1:] if argv is None else argv)
+        try:
+            return run(args)
+        except UsageError as error:
+            args.parser.error(str(error))
+            raise  # not reached
+    except BrokenPipeError:  # whoever reads, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nor does Python complain when it ends
+        return 1
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import atexit
 import ctypes
 import os
-import resource
 import shutil
 import socket
 import sys
@@ -14,6 +13,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from tests.grouping import pytest_collection_modifyitems  # noqa: F401 - a hook
+
+try:
+    import resource
+except ImportError:  # Windows has none
+    resource = None  # type: ignore[assignment]
 
 # No tests in the first two, but scripts that need timm: kept from the search for examples in
 # docstrings. The third is for `make test-runtimes`, which installs what its tests need.
@@ -31,6 +37,11 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # the bounds on rounding hold for the CPU
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# What JAX compiles is kept for the rest of the run: most tests meet shapes that others have met.
+# The workers and the processes that tests start inherit the folder, which goes with this process.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_home / "jax")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -98,6 +109,8 @@ def seed() -> None:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Says how much memory the tests took: of this process, or the largest one it has started."""
+    if resource is None:
+        return
     users = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     peak = max(resource.getrusage(user).ru_maxrss for user in users)  # in KiB on Linux
     terminalreporter.write_line(f"peak memory of one process: {peak / 2**20:.1f} GiB")

@@ -43,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             print(f"{program}: interrupted", file=sys.stderr)
             return 130
+        except BrokenPipeError:
+            raise
         except FAILURES as error:
             sys.stderr.write(output.text())
             message = " ".join([str(error), *getattr(error, "__notes__", [])])

@@ -414,6 +414,7 @@ def quantised() -> keras.Model:
     return model
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -431,11 +432,13 @@ def test_refuses(make: Callable[[], Any], message: str) -> None:
         fuse(make())
 
 
+@pytest.mark.single_backend
 def test_a_layer_without_weights_has_no_inference_form() -> None:
     with pytest.raises(ValueError, match=r"built.*Received: .*MobileOneBlock"):
         MobileOneBlock(8, 3).fuse()
 
 
+@pytest.mark.single_backend
 def test_variant_of_the_tests() -> None:
     """All blocks occur in the small variant that these tests are about."""
     classes = {type(layer).__name__ for layer in tiny()._flatten_layers()}

@@ -13,6 +13,7 @@ from keras_fastvit import FastViT, fuse
 from tests.models import BACKEND, DATA_FORMATS, TINY, images, relative_difference, run, tiny
 
 
+@pytest.mark.single_backend
 def test_default_shapes() -> None:
     assert FastViT(TINY.name).input_shape == (None, 256, 256, 3)
     assert FastViT(TINY.name).output_shape == (None, 1000)
@@ -117,6 +118,7 @@ def test_weight_files_do_not_depend_on_rates(tmp_path: Any) -> None:
     np.testing.assert_array_equal(run(regularised, images()), run(plain, images()))
 
 
+@pytest.mark.single_backend
 def test_drop_path_rates_rise_linearly() -> None:
     model = tiny(drop_path_rate=0.4)
     blocks = [layer for layer in model.layers if "_block_" in layer.name]
@@ -124,6 +126,7 @@ def test_drop_path_rates_rise_linearly() -> None:
     np.testing.assert_allclose(rates, np.linspace(0, 0.4, sum(TINY.layers)))
 
 
+@pytest.mark.single_backend
 def test_config_round_trip() -> None:
     model = tiny(pooling=None, dropout=0.1, drop_path_rate=0.2, name="mine", classes=7)
     twin = FastViT.from_config(model.get_config())
@@ -145,6 +148,7 @@ def test_input_tensor() -> None:
     assert relative_difference(run(behind.fuse(), x), run(model, 2 * x)) < 1e-5
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -172,11 +176,13 @@ def test_refuses(arguments: dict[str, Any], message: str) -> None:
         FastViT(**{"variant": TINY.name, **arguments})
 
 
+@pytest.mark.single_backend
 def test_sizes_of_shape_and_tensor_must_agree() -> None:
     with pytest.raises(ValueError, match=r"differ.*Received"):
         tiny(input_tensor=keras.Input((64, 64, 3)), input_shape=(32, 32, 3))
 
 
+@pytest.mark.single_backend
 def test_classes_of_numpys() -> None:
     """Such as `labels.max() + 1` has."""
     model = tiny(classes=np.int64(3))

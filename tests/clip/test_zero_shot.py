@@ -136,6 +136,7 @@ class TestModel:
         (message,) = caplog.messages
         assert "lengths from 3 to 3, and have been normalised" in message
 
+    @pytest.mark.single_backend
     @pytest.mark.parametrize(
         ("make", "message"),
         [
@@ -150,6 +151,7 @@ class TestModel:
             keras_fastvit.zero_shot(make(), some_text())
         assert "Received: " in str(error.value)
 
+    @pytest.mark.single_backend
     def test_a_classifier_by_texts_is_no_tower(self):
         classifier = keras_fastvit.zero_shot(small_tower(), some_text())
         with pytest.raises(ValueError, match="without a softmax"):

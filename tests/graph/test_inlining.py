@@ -117,6 +117,7 @@ class Untraceable(layers.Layer):
         return shape
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize(
     ("layer", "message"),
     [

@@ -582,6 +582,7 @@ def normalised(images):
     return (images.astype("float64") / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
 
 
+@pytest.mark.single_backend
 def test_constants_are_imagenets():
     assert IMAGENET_MEAN == (0.485, 0.456, 0.406)
     assert IMAGENET_STD == (0.229, 0.224, 0.225)
@@ -677,6 +678,7 @@ def test_stands_in_a_tf_data_map_with_every_backend(dtype):
     np.testing.assert_allclose(y, normalised(x), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize(
     ("shape", "data_format", "layout"),
     [
@@ -695,6 +697,7 @@ def test_other_shapes_than_rgb_images_are_refused(shape, data_format, layout):
         assert str(info.value).endswith(f"x.shape={shape}")
 
 
+@pytest.mark.single_backend
 def test_what_is_not_an_array_is_refused():
     with pytest.raises(ValueError, match="Received: x of type list"):
         preprocess_input([[[0, 0, 0]]])
@@ -720,11 +723,13 @@ def test_normalizations_of_image_towers(normalization, mean, std, data_format):
     np.testing.assert_allclose(keras.ops.convert_to_numpy(tensor), expected, atol=1e-6)
 
 
+@pytest.mark.single_backend
 def test_an_unknown_normalization_is_refused():
     with pytest.raises(ValueError, match=r"imagenet, clip, unit\. Received: normalization='none'"):
         preprocess_input(np.zeros((4, 4, 3)), "channels_last", "none")
 
 
+@pytest.mark.single_backend
 def test_an_unknown_data_format_is_refused():
     with pytest.raises(ValueError, match="Received: data_format='NHWC'"):
         preprocess_input(batch(), "NHWC")
@@ -799,6 +804,7 @@ def test_scores_of_any_kind_are_ranked():
     assert [name for _, name, _ in row] == ["fox", "dog", "owl", "cat"]
 
 
+@pytest.mark.single_backend
 def test_equal_scores_keep_the_order_of_their_labels():
     (row,) = decode_predictions(np.array([[0.2, 0.3, 0.2, 0.3, 0.2]]), 5, list("abcde"))
     assert [(label, name) for label, name, _ in row] == [
@@ -810,6 +816,7 @@ def test_equal_scores_keep_the_order_of_their_labels():
     ]
 
 
+@pytest.mark.single_backend
 def test_other_data_sets_have_labels_in_place_of_wordnet_ids():
     preds = np.eye(10, dtype="float32")[[9, 0]]
     first, second = decode_predictions(preds, top=1, class_names=class_names("fashion_mnist"))
@@ -817,6 +824,7 @@ def test_other_data_sets_have_labels_in_place_of_wordnet_ids():
     assert second == [(0, "T-shirt/top", np.float32(1))]
 
 
+@pytest.mark.single_backend
 def test_more_than_all_classes_are_all_classes():
     (row,) = decode_predictions(np.array([[0.25, 0.75]]), top=5, class_names=("cat", "dog"))
     assert [name for _, name, _ in row] == ["dog", "cat"]
@@ -824,10 +832,12 @@ def test_more_than_all_classes_are_all_classes():
     assert len(row) == 1000
 
 
+@pytest.mark.single_backend
 def test_an_empty_batch_decodes_to_an_empty_list():
     assert decode_predictions(np.zeros((0, 1000))) == []
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize("shape", [(1000,), (2, 999), (2, 10), (1, 1, 1000)])
 def test_predictions_of_another_shape_are_refused(shape):
     for preds in (np.zeros(shape), ops.zeros(shape)):
@@ -838,22 +848,26 @@ def test_predictions_of_another_shape_are_refused(shape):
         decode_predictions([[0.5, 0.5]])
 
 
+@pytest.mark.single_backend
 def test_class_names_of_another_length_are_refused():
     with pytest.raises(ValueError, match=r"\(batch, 2\). Received: shape \(1, 3\)"):
         decode_predictions(np.zeros((1, 3)), class_names=["cat", "dog"])
 
 
+@pytest.mark.single_backend
 def test_a_data_sets_name_is_no_list_of_names():
     with pytest.raises(ValueError, match="Received: class_names='fashion_mnist'"):
         decode_predictions(np.zeros((1, 10)), class_names="fashion_mnist")
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize("top", [0, -1])
 def test_top_below_one_is_refused(top):
     with pytest.raises(ValueError, match=f"Received: top={top}"):
         decode_predictions(np.zeros((1, 1000)), top=top)
 
 
+@pytest.mark.single_backend
 def test_nan_scores_are_refused():
     preds = np.zeros((3, 1000), dtype="float32")
     preds[1, 7] = np.nan

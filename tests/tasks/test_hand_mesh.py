@@ -126,18 +126,21 @@ def test_exports_to_int8(tmp_path):
     assert sqnr_db(run(model, x), received) > 15
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize("level", ["P1", "P6", "p5", "", None])
 def test_a_level_that_does_not_exist(level):
     with pytest.raises(ValueError, match=r"must be one of.*P2, P3, P4, P5\. Received: level="):
         HandMesh(backbone(), level)
 
 
+@pytest.mark.single_backend
 def test_a_backbone_without_a_pyramid():
     plain = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3)], name="plain")
     with pytest.raises(ValueError, match=r"none: model 'plain'.*Received: level='P5'"):
         HandMesh(plain)
 
 
+@pytest.mark.single_backend
 def test_other_arguments_that_cannot_be():
     with pytest.raises(ValueError, match=r"`units` must be.*Received: units=0"):
         HandMesh(backbone(), units=0)

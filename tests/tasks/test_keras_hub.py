@@ -129,6 +129,7 @@ def test_a_level_that_the_backbone_does_not_have_is_named():
         )
 
 
+@pytest.mark.single_backend
 def test_every_example_is_run():
     page = (ROOT / "docs" / "keras_hub.md").read_text(encoding="utf-8")
     # The tasks', and those of fusing, exporting and boxes.

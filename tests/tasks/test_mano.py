@@ -180,6 +180,7 @@ def test_a_saved_model_holds_the_arrays(hand, tmp_path):
     assert Mano.from_config(config).get_config() == config
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
@@ -194,6 +195,7 @@ def test_arguments_that_are_not_a_hands(arguments, name):
         Mano(**{"vertices": VERTICES, "parents": [-1, *PARENTS[1:]], **arguments})
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize(("pose", "shape"), [((2, 45), (2, 10)), ((48,), (10,)), ((2, 48), (2, 9))])
 def test_parameters_that_are_not_a_hands(pose, shape):
     layer = Mano.from_model(hand_model(arrays()))
@@ -206,6 +208,7 @@ def write(path, content):
     return path
 
 
+@pytest.mark.single_backend
 def test_reads_a_file_as_it_is_made(tmp_path):
     content = {**arrays(), "hands_coeffs": np.zeros((1554, 45))}
     found = read_mano(write(tmp_path / "hand.npz", content))
@@ -217,6 +220,7 @@ def test_reads_a_file_as_it_is_made(tmp_path):
     np.testing.assert_array_equal(layer.v_template, found.v_template)
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize("name", sorted(arrays()))
 def test_a_missing_array_is_named(name, tmp_path):
     content = arrays()
@@ -225,6 +229,7 @@ def test_a_missing_array_is_named(name, tmp_path):
         read_mano(write(tmp_path / "hand.npz", content))
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize("name", sorted(arrays()))
 def test_a_misshapen_array_is_named_with_both_shapes(name, tmp_path):
     content = arrays()
@@ -239,6 +244,7 @@ def test_a_misshapen_array_is_named_with_both_shapes(name, tmp_path):
         )
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize("name", FLOATS)
 def test_nan_is_named(name, tmp_path):
     content = arrays()
@@ -247,6 +253,7 @@ def test_nan_is_named(name, tmp_path):
         read_mano(write(tmp_path / "hand.npz", content))
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize(
     ("name", "change", "expected"),
     [
@@ -277,6 +284,7 @@ class Trap:
         return os.mkdir, (str(self.path),)
 
 
+@pytest.mark.single_backend
 def test_no_pickle_is_run(tmp_path):
     sprung = tmp_path / "sprung"
     (tmp_path / "MANO_RIGHT.pkl").write_bytes(pickle.dumps(Trap(sprung)))
@@ -288,6 +296,7 @@ def test_no_pickle_is_run(tmp_path):
     assert not sprung.exists()
 
 
+@pytest.mark.single_backend
 def test_what_is_no_npz_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"Received: '.*nowhere\.npz'"):
         read_mano(tmp_path / "nowhere.npz")

@@ -67,6 +67,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize(("backbone", "message"), REFUSED.values(), ids=REFUSED)
 def test_refuses(backbone, message):
     with pytest.raises(ValueError, match=message):

@@ -202,6 +202,7 @@ def test_logits_are_float32_under_mixed_precision() -> None:
     assert keras.backend.standardize_dtype(model.output.dtype) == "float32"
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -224,6 +225,7 @@ def test_bad_arguments(stages: FastViT, arguments: dict[str, Any], message: str)
         SemanticFPN(stages, **{"classes": 5, **arguments})
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize("data_format", DATA_FORMATS)
 def test_sides_that_do_not_double(data_format: str) -> None:
     trunk = backbone(64, 48, data_format=data_format)

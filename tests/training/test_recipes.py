@@ -9,6 +9,7 @@ from keras_fastvit.training.recipes import RECIPES, get_recipe
 from tests.models import tiny
 
 
+@pytest.mark.single_backend
 def test_the_papers_figures() -> None:
     paper = RECIPES["paper"]
     (phase,) = paper.phases
@@ -28,12 +29,14 @@ def test_the_papers_figures() -> None:
     assert larger.phases[0].learning_rate == 5e-5
 
 
+@pytest.mark.single_backend
 def test_the_backbone_is_frozen_first() -> None:
     first, second = RECIPES["finetune"].phases
     assert first.head_only
     assert not second.head_only
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -53,6 +56,7 @@ def test_figures_of_the_users(arguments: dict, expected: list) -> None:
     assert recipe.batch_size == arguments.get("batch_size", 32)
 
 
+@pytest.mark.single_backend
 def test_a_short_training_has_a_short_warmup() -> None:
     (phase,) = get_recipe("paper", epochs=30).phases
     assert phase.warmup_epochs == pytest.approx(0.5)
@@ -60,6 +64,7 @@ def test_a_short_training_has_a_short_warmup() -> None:
     assert phase.warmup_epochs == 5
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -74,6 +79,7 @@ def test_impossible_figures(arguments: dict, message: str) -> None:
         get_recipe("paper", **arguments)
 
 
+@pytest.mark.single_backend
 def test_an_unknown_recipe() -> None:
     with pytest.raises(ValueError, match=r"one of paper, .*Received: recipe='papre'"):
         get_recipe("papre")
@@ -117,6 +123,7 @@ def test_kernels_alone_decay() -> None:
     assert {path.rsplit("/")[-1] for path in decayed} == {"kernel", "bias", "gamma", "beta"}
 
 
+@pytest.mark.single_backend
 def test_the_average_is_of_the_length_of_the_training() -> None:
     paper = RECIPES["paper"]
     assert ema_momentum(paper, 10) == 0

@@ -115,6 +115,7 @@ def assert_untouched(model):
 # --- The hub, when all goes well
 
 
+@pytest.mark.single_backend
 class TestHub:
     @pytest.mark.parametrize(
         ("name", "repository"),
@@ -190,6 +191,7 @@ class TestHub:
 # --- The hub, when it does not
 
 
+@pytest.mark.single_backend
 class TestHubFaults:
     @pytest.fixture(autouse=True)
     def nothing_is_loaded(self, model):
@@ -499,6 +501,7 @@ class TestImageTowers:
 
 
 class TestConstructorsWithWeights:
+    @pytest.mark.single_backend
     @pytest.mark.parametrize(
         "shape",
         [
@@ -514,6 +517,7 @@ class TestConstructorsWithWeights:
             FastViTT8(weights=name, classes=10, **shape)
         assert not hub.requests
 
+    @pytest.mark.single_backend
     def test_named_weights_need_three_channels_in_a_tensor(self, hub):
         with pytest.raises(
             ValueError, match=r"Expected 3 channels.*Received: input_shape=\(64, 64, 2\)"
@@ -521,6 +525,7 @@ class TestConstructorsWithWeights:
             FastViTT8(input_tensor=keras.Input((64, 64, 2)))
         assert not hub.requests
 
+    @pytest.mark.single_backend
     @pytest.mark.parametrize("arguments", [{"pooling": "max"}, {"input_shape": (31, 32, 3)}])
     def test_wrong_arguments_are_found_before_the_download(self, hub, arguments):
         with pytest.raises(ValueError, match="Received"):
@@ -544,6 +549,7 @@ class TestConstructorsWithWeights:
         assert model.input_shape == (None, None, None, 3)
         assert not caplog.records
 
+    @pytest.mark.single_backend
     @pytest.mark.parametrize("classes", [9, 1000])
     def test_fashion_mnist_has_ten_classes(self, classes):
         expected = f"Expected classes=10 or include_top=False. Received: classes={classes}"

@@ -406,6 +406,7 @@ def map_elsewhere(file):
     file.create_dataset(TENSOR, array.shape, array.dtype, external=storage)
 
 
+@pytest.mark.single_backend
 class TestKerasFilesThatDoNotFit:
     @pytest.mark.parametrize(
         ("change", "expected"),
@@ -485,6 +486,7 @@ def whole_files(saved, tmp_path_factory):
     }
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize("suffix", [*TORCH_SUFFIXES, *KERAS_SUFFIXES])
 @pytest.mark.parametrize(
     "damage",

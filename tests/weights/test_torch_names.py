@@ -165,6 +165,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(model, weights, change
         np.testing.assert_array_equal(value, kept)
 
 
+@pytest.mark.single_backend
 def test_another_number_of_classes_is_refused(weights):
     with pytest.raises(ValueError, match=r"number of classes\? Expected \(10, 768\)"):
         load_torch_state(build(T8, classes=10), weights, "some.file")

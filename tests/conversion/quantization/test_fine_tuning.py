@@ -153,6 +153,7 @@ def test_a_range_whose_zero_point_is_fixed_keeps_it():
     assert not FakeQuantize(0.0, 1.0, "nothing").weights
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize(("low", "high"), [(1.0, 2.0), (0.0, 0.0), (-1.0, np.inf), (np.nan, 1.0)])
 def test_ranges_that_int8_has_not(low, high):
     with pytest.raises(ValueError, match=rf"must be finite and hold zero.*Received: low={low}"):
@@ -361,6 +362,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize(("make", "message"), REFUSED.values(), ids=REFUSED)
 def test_models_that_are_refused(make, message):
     model = make()
@@ -369,6 +371,7 @@ def test_models_that_are_refused(make, message):
         fine_tune(model, x, x, 1)
 
 
+@pytest.mark.single_backend
 def test_images_that_are_refused():
     x = photographs().copy()
     x[3, 2, 1, 0] = np.nan
