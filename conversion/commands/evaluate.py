@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--corrupted",
         type=int,
         metavar="N",
-        help=f"how many images, evenly from all ({CORRUPTED})",
+        help=f"the same, with this number of images, evenly from all ({CORRUPTED})",
     )
     parser.add_argument(
         "--grad-cam", action="store_true", help="draw where the Keras models looked, to --output"
@@ -92,10 +92,10 @@ def run(args: argparse.Namespace) -> int:
     if args.deprecated_model is not None:
         models.append(args.deprecated_model)
     _check(args, models)
-    corrupted = (args.corrupted or CORRUPTED) if args.corruptions else 0
+    corrupted = args.corrupted if args.corrupted is not None else CORRUPTED * args.corruptions
     _check_installed(
         pictures=args.output is not None or args.deprecated_plot is not None,
-        corruptions=args.corruptions,
+        corruptions=corrupted > 0,
     )
     from keras_fastvit.conversion.evaluation import report
     from keras_fastvit.conversion.evaluation.comparison import evaluate
@@ -110,7 +110,8 @@ def run(args: argparse.Namespace) -> int:
         from keras_fastvit.training.run_folder import read_run
 
         trained = read_run(args.trained)
-        models.append(str(trained.fused))
+        if trained.fused.resolve() not in [Path(model).resolve() for model in models]:
+            models.append(str(trained.fused))
         data = validation_images(trained) if data is None else data
         labels = labels or trained.data.class_names
         crop_pct = crop_pct or trained.crop_pct
@@ -161,11 +162,8 @@ def _check(args: argparse.Namespace, models: list[str]) -> None:
         raise UsageError("--text-embeddings are a Keras model's: expected one among the models")
     for model in of_keras:
         check_weights(model, args.weights)
-    if args.corrupted is not None and not (args.corruptions and args.corrupted > 0):
-        raise UsageError(
-            "--corrupted is a number of images from 1, of --corruptions. "
-            f"Received: {args.corrupted}, {'with' if args.corruptions else 'without'} --corruptions"
-        )
+    if args.corrupted is not None and args.corrupted < 0:
+        raise UsageError(f"--corrupted is a number of images from 0. Received: {args.corrupted}")
     if args.grad_cam and args.output is None:
         raise UsageError("--grad-cam draws pictures: expected --output as well")
     if args.grad_cam and not of_keras and args.trained is None:

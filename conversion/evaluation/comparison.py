@@ -28,9 +28,6 @@ from keras_fastvit.weights.file_kinds import MODEL_SUFFIX
 
 Array = NDArray[Any]
 
-CORRUPTED = 100
-"""How many images are corrupted, unless more are asked for: each is classified 96 times."""
-
 
 @dataclass(frozen=True)
 class Evaluation:

@@ -71,7 +71,8 @@ class TestConsoleScript:
         finished = self.run("predict", "--help")
         assert finished.returncode == 0
         assert finished.stdout.startswith("usage: keras-fastvit predict")
-        assert "--tflite" in finished.stdout
+        assert "--tflite" not in finished.stdout
+        assert "a .tflite file" in finished.stdout
 
     @pytest.mark.parametrize(
         "arguments", [(), ("fly",), ("predict", str(BOOT)), ("predict", str(BOOT), *T8)]
@@ -115,7 +116,7 @@ class TestPredict:
     def test_weights_and_their_file_agree(self, tflite, capsys):
         images = [str(BOOT), str(TROUSER)]
         by_model = self.best(capsys, *images, *T8, "--weights", "fashion_mnist")
-        by_file = self.best(capsys, *images, "--tflite", str(tflite))
+        by_file = self.best(capsys, *images, "--model", str(tflite))
         assert list(by_model) == list(by_file) == images
         assert by_model[images[0]][0][1:] == ("9", "Ankle boot")
         assert by_model[images[1]][0][1:] == ("1", "Trouser")
@@ -127,9 +128,9 @@ class TestPredict:
             np.testing.assert_allclose(scores, [score for score, *_ in by_file[image]], atol=2e-4)
 
     def test_the_copy_in_the_file_is_used_without_a_sidecar(self, tflite, capsys):
-        with_sidecar = self.best(capsys, str(BOOT), "--tflite", str(tflite))
+        with_sidecar = self.best(capsys, str(BOOT), "--model", str(tflite))
         sidecar.beside(tflite).unlink()
-        assert self.best(capsys, str(BOOT), "--tflite", str(tflite)) == with_sidecar
+        assert self.best(capsys, str(BOOT), "--model", str(tflite)) == with_sidecar
 
     def test_an_int8_file(self, tmp_path, capsys):
         model = FastViTT8(
@@ -159,31 +160,51 @@ class TestPredict:
         ],
     )
     def test_what_the_sidecar_says_is_done(self, tflite, capsys, tensor, key, value, changes):
-        before = self.best(capsys, str(BOOT), "--tflite", str(tflite))
+        before = self.best(capsys, str(BOOT), "--model", str(tflite))
         described = sidecar.read(tflite)
         described[tensor][key] = value
         sidecar.beside(tflite).write_text(json.dumps(described))
-        assert (self.best(capsys, str(BOOT), "--tflite", str(tflite)) != before) == changes
+        assert (self.best(capsys, str(BOOT), "--model", str(tflite)) != before) == changes
 
     def test_a_sidecar_of_another_file_is_refused(self, tflite, capsys):
         tflite.write_bytes(tflite.read_bytes() + b" ")
-        assert command("predict", BOOT, "--tflite", tflite) == 2
+        assert command("predict", BOOT, "--model", tflite) == 2
         assert "is not about" in capsys.readouterr().err
 
     def test_a_file_that_tells_nothing(self, tmp_path, capsys):
         model = FastViTT8(weights="fashion_mnist", classes=10, data_format="channels_last")
         path = tmp_path / "plain.tflite"
         path.write_bytes(to_tflite(fuse(model)))
-        (best,) = self.best(
-            capsys, str(BOOT), *T8, "--tflite", str(path), "--top", "2", "--crop-pct", "1"
-        ).values()
+        options = ["--model", str(path), "--crop-pct", "1"]
+        (best,) = self.best(capsys, str(BOOT), *options, "--top", "2").values()
         assert len(best) == 2
         assert best[0][1:] == ("9", "class 9")
-        options = ["--weights", "fashion_mnist", "--tflite", str(path)]
-        (best,) = self.best(capsys, str(BOOT), *T8, *options).values()
-        assert best[0][1:] == ("9", "Ankle boot")
-        assert command("predict", BOOT, "--tflite", path) == 2
-        assert "no --model, and no" in capsys.readouterr().err
+        names = tmp_path / "labels.txt"
+        names.write_text("\n".join(f"kind {i}" for i in range(10)))
+        (named,) = self.best(capsys, str(BOOT), *options, "--labels", str(names)).values()
+        assert named[0] == (best[0][0], "9", "kind 9")
+        assert command("predict", BOOT, "--model", path) == 2
+        assert "expected --crop-pct" in capsys.readouterr().err
+        # As earlier releases had it: beside --tflite, --model says what the file does not.
+        with pytest.warns(DeprecationWarning, match=r"`predict --tflite` works until 0\.3"):
+            (old,) = self.best(
+                capsys, str(BOOT), *T8, "--weights", "fashion_mnist", "--tflite", str(path)
+            ).values()
+        assert old[0] == (best[0][0], "9", "Ankle boot")
+
+    def test_json(self, tflite, tmp_path, capsys):
+        options = ["--model", tflite, "--top", "2"]
+        assert command("predict", BOOT, TROUSER, *options, "--json", "-") == 0
+        boot, trouser = json.loads(capsys.readouterr().out)
+        assert boot["image"] == str(BOOT)
+        assert boot["classes"][0]["name"] == "Ankle boot"
+        assert 0.5 < boot["classes"][0]["score"] <= 1
+        assert trouser["classes"][0]["label"] == 1
+        assert command("predict", BOOT, *options, "--json", tmp_path / "found.json") == 0
+        assert "Ankle boot" in capsys.readouterr().out
+        assert json.loads((tmp_path / "found.json").read_text()) == [boot]
+        assert command("predict", BOOT, *options, "--json", tflite) == 2
+        assert "overwrite the file itself" in capsys.readouterr().err
 
     def test_another_size_and_imagenets_names(self, tmp_path, capsys):
         weights = tmp_path / "W.weights.h5"
@@ -205,19 +226,20 @@ class TestPredict:
         [
             (["no.png", *T8, "--weights", "fashion_mnist"], "no.png"),
             (["text.png", *T8, "--weights", "fashion_mnist"], "text.png"),
-            ([str(BOOT)], "expected --model, --tflite, or both"),
+            ([str(BOOT)], "expected --model: a variant"),
             ([str(BOOT), *T8], "expected --weights"),
             ([str(BOOT), *T8, "--weights", "fashion_mnist", "--top", "0"], "top.* Received: .*0"),
             ([str(BOOT), "--model", "mine.keras"], r"which --image-size can give.*None, None, 3"),
-            ([str(BOOT), *T8, "--tflite", "no.tflite"], "nothing at 'no.tflite'"),
-            ([str(BOOT), *T8, "--tflite", "text.png"], "'text.png' does not load"),
-            ([str(BOOT), *T8, "--tflite", "map.tflite"], r"scores \(1, classes\). Received: .*64"),
-            ([str(BOOT), *T8, "--tflite", "no.tflite", "--classes", "7"], "knows its own classes"),
+            ([str(BOOT), "--model", "no.tflite"], "nothing at 'no.tflite'"),
+            ([str(BOOT), "--model", "text.tflite"], "'text.tflite' does not load"),
+            ([str(BOOT), "--model", "map.tflite"], r"scores \(1, classes\). Received: .*64"),
+            ([str(BOOT), "--model", "no.tflite", "--classes", "7"], "knows its own classes"),
         ],
     )
     def test_bad_input(self, tmp_path, monkeypatch, capsys, options, message):
         monkeypatch.chdir(tmp_path)
-        Path("text.png").write_text("<html>not found</html>")
+        for name in ("text.png", "text.tflite"):
+            Path(name).write_text("<html>not found</html>")
         if "map.tflite" in options:
             Path("map.tflite").write_bytes(to_tflite(fuse(tiny(include_top=False))))
         if "mine.keras" in options:

@@ -225,6 +225,13 @@ class TestMain:
             "macs": found.operators[0].macs,
         }
         assert printed["inputs"][0]["shape"] == [1, 64, 64, 3]
+        assert command("inspect", "--json", files[0]) == 0  # in this order, too
+        assert json.loads(capsys.readouterr().out) == printed
+        assert command("inspect", files[0], "--json", files[0].with_suffix(".txt")) == 0
+        assert "CONV_2D" in capsys.readouterr().out
+        assert json.loads(files[0].with_suffix(".txt").read_text()) == printed
+        assert command("inspect", files[0], "--json", files[0].with_suffix(".json")) == 2
+        assert "overwrite a sidecar" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
         ("content", "message"),
