@@ -1,7 +1,7 @@
 """`export(model, path)`: a model as a `.tflite` file, run and compared before it is there."""
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,8 +9,6 @@ from typing import Any
 
 import keras
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import Progress
 
 from keras_fastvit import fuse
 from keras_fastvit.conversion.exporting.checks import (
@@ -46,6 +44,7 @@ from keras_fastvit.graph.inlining import inline
 from keras_fastvit.graph.logits import to_logits
 from keras_fastvit.images.labels import check_labels
 from keras_fastvit.images.normalizations import DEFAULT_CROP_PCT, NORMALIZATIONS, normalization_of
+from keras_fastvit.progress import Progress
 
 Array = NDArray[Any]
 
@@ -56,7 +55,7 @@ def export(
     *,
     image_size: int | tuple[int, int] | None = None,
     quantize: str = "none",
-    calibration: str | os.PathLike[str] | Array | None = None,
+    calibration: str | os.PathLike[str] | Sequence[Path] | Array | None = None,
     target: str = "cpu",
     without: Collection[str] = (),
     gelu: str | None = None,
@@ -64,6 +63,7 @@ def export(
     weights: str | None = None,
     crop_pct: float = DEFAULT_CROP_PCT,
     normalization: str | None = None,
+    progress: Progress | None = None,
 ) -> Export:
     """Writes a model's inference form as a `.tflite` file that has been seen to work.
 
@@ -85,9 +85,9 @@ def export(
         image_size: Side in pixels or `(height, width)`, for a model whose sides are None.
         quantize: `"none"` for float32, `"fp16"` for weights in float16, `"dynamic"` for weights
             in int8, `"int8"` for weights and activations in int8.
-        calibration: Folder of images like those that the app will see, or float32 array
-            `(images, height, width, channels)` of normalised ones: at least 16. int8 needs it;
-            the outputs are compared on some of it, where it is given.
+        calibration: Folder of images like those that the app will see, their files, or float32
+            array `(images, height, width, channels)` of normalised ones: at least 16. int8 needs
+            it; the outputs are compared on some of it, where it is given.
         target: What will run the file: `"cpu"`, `"gpu"` or `"npu"`; see `lowering`.
         without: Names of what to leave out: rewrites of the lowering (`lowering.REWRITES`), cures
             of int8's noise (`quantization.CURES`).
@@ -101,6 +101,7 @@ def export(
         normalization: What images are normalised with, `"imagenet"`, `"clip"` or `"unit"` (see
             `preprocess_input`), for the same two. Default: that of the variant that the model has
             the name of, ImageNet's for others.
+        progress: Where progress is shown; default: nowhere.
 
     Raises:
         ImportError: If TensorFlow, LiteRT or, for int8, matplotlib is not installed.
@@ -137,11 +138,12 @@ def export(
         else read_calibration(calibration, shape, crop_pct, normalization)
     )
     photographs = None if read is None else read.images
-    with written_together(paths_beside(path, quantize)) as files, _Bar() as bar:
-        bar.show("Lowering the model")
+    begin, reach = _shown(progress)
+    with written_together(paths_beside(path, quantize)) as files:
+        begin("Lowering the model")
         rewrites = [name for name in without if name not in CURES]
         lowered = logits if trained else lower(logits, shape[1:3], target, rewrites)
-        bar.show(f"Converting it, quantize={quantize}")
+        begin(f"Converting it, quantize={quantize}")
         images = check_images(shape, photographs)
         conversion = convert(
             lowered,
@@ -153,7 +155,7 @@ def export(
             without_cures=[name for name in without if name in CURES],
             ranges=ranges,
             reference=logits,
-            progress=bar.advance,
+            progress=reach,
         )
         check_finite(conversion.outputs, model.name)
         found = operators(conversion.content)
@@ -171,13 +173,13 @@ def export(
             "calibration": _counts(read) if quantize == "int8" else None,
         }
         content = sidecar.embed(conversion.content, description)
-        bar.show("Running the file in LiteRT")
+        begin("Running the file in LiteRT")
         files["tflite"].write_bytes(content)
         delegated = delegation(files["tflite"])
         check_delegation(delegated, quantize, _not_for_the_cpu(conversion, row))
         received = TFLiteFile(files["tflite"]).predict_each(images)
         check = compare_each(received, conversion.outputs, quantize)
-        bar.show("Writing the report")
+        begin("Writing the report")
         exported = Export(
             path=path,
             sidecar=sidecar.finished(description, path, content, asdict(check)),
@@ -262,23 +264,8 @@ def _counts(read: Calibration | None) -> dict[str, int] | None:
     return None if read is None else {"images": len(read.images), "skipped": len(read.skipped)}
 
 
-class _Bar:
-    """Shows on a terminal what is being done, and how far it is where that is known."""
-
-    def __init__(self) -> None:
-        console = Console(stderr=True)
-        self._progress = Progress(console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._progress.add_task("", total=None)
-
-    def __enter__(self) -> "_Bar":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._progress.stop()
-
-    def show(self, what: str) -> None:
-        self._progress.reset(self._task, description=what, total=None)
-
-    def advance(self, done: int, total: int) -> None:
-        self._progress.update(self._task, completed=done, total=total)
+def _shown(progress: Progress | None) -> tuple[Callable[[str], None], Callable[[int, int], None]]:
+    """Returns what says that a piece of work begins, and how much of it is done."""
+    if progress is None:
+        return lambda what: None, lambda done, total: None
+    return progress.begin, progress.reach

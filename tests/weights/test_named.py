@@ -237,8 +237,12 @@ class TestHubFaults:
     def test_no_network(self, monkeypatch, cache, sleeps, model):
         set_endpoint(monkeypatch, "http://127.0.0.1:9")
         message = self.fails(model)
-        assert "http://127.0.0.1:9" in message
+        assert f"download http://127.0.0.1:9/{REPOSITORY}/resolve/main/{FILE} by hand" in message
+        assert "`weights=` or --weights" in message
+        assert "\n" not in message
         assert "ConnectError" in message
+        assert len(sleeps) <= 2
+        assert sum(sleeps) <= 5
 
     def test_offline_and_not_cached(self, hub, monkeypatch, model, content):
         hub.add(REPOSITORY, FILE, content)
