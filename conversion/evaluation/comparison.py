@@ -18,7 +18,7 @@ from keras_fastvit.conversion.evaluation.classifiers import (
     named_reference,
 )
 from keras_fastvit.conversion.model_source import ModelSource
-from keras_fastvit.evaluation.agreement import agreement, sqnr_db
+from keras_fastvit.evaluation.metrics import agreement, sqnr_db
 from keras_fastvit.evaluation.classifier import Answers, Classifier, classify, readings
 from keras_fastvit.evaluation.metrics import calibration_error, per_class_accuracy, ranks, softmax
 from keras_fastvit.evaluation.robustness import RUNS, Robustness, measure
