@@ -1,4 +1,4 @@
-"""What quantisation-aware fine-tuning recovers: FastViT-T8 on Fashion-MNIST at 64×64.
+"""Measures what quantisation-aware fine-tuning recovers: FastViT-T8 on Fashion-MNIST at 64×64.
 
     KERAS_BACKEND=tensorflow python -m benchmarks.quantization_aware
 
@@ -42,8 +42,7 @@ from keras_fastvit.conversion.quantization.layer_by_layer import (
 )
 from keras_fastvit.conversion.quantization.techniques import TECHNIQUES
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
-from keras_fastvit.evaluation.agreement import agreement, sqnr_db
-from keras_fastvit.evaluation.metrics import top_k_accuracy
+from keras_fastvit.evaluation.metrics import agreement, sqnr_db, top_k_accuracy
 from keras_fastvit.graph.logits import to_logits
 
 Array = NDArray[Any]
@@ -60,7 +59,7 @@ EPOCHS = 2
 
 @dataclass(frozen=True)
 class Row:
-    """What was seen of a model on the test images.
+    """The results of a model on the test images.
 
     Attributes:
         name: What was done to it.

@@ -30,7 +30,7 @@ from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.conversion.exporting.export import export
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.evaluation import robustness_report
-from keras_fastvit.evaluation.classifier import Classifier
+from keras_fastvit.evaluation.classifier import KerasClassifier
 from keras_fastvit.evaluation.corruptions import CORRUPTIONS
 from keras_fastvit.evaluation.robustness import (
     COMMON,
@@ -63,7 +63,7 @@ def run(count: int, progress: Progress) -> dict[str, Robustness]:
         export(model, path, quantize="int8", calibration=calibration_set(*CALIBRATION))
         file = TFLiteModel(path, os.cpu_count())
         models = {
-            FLOAT: Classifier(model, crop_pct=1.0).logits,
+            FLOAT: KerasClassifier(model, crop_pct=1.0).logits,
             INT8: lambda images: file.predict(preprocess_input(images, "channels_last")),
         }
         task = progress.add_task("Corrupting images", total=RUNS)

@@ -131,7 +131,7 @@ OPERATIONS = (
     ),
 )
 
-WEIGHTED = tuple(
+WEIGHTED: tuple[Any, ...] = tuple(
     kind
     for row in OPERATIONS
     if row.scales == "weights"

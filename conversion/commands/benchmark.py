@@ -10,7 +10,12 @@ the first file's. Milliseconds are this machine's; the ratios are what to compar
 import argparse
 from pathlib import Path
 
-from keras_fastvit.conversion.commands.running import UsageError
+from keras_fastvit.conversion.commands.figures import (
+    add_json_argument,
+    check_json,
+    console_beside,
+    write_json,
+)
 
 THREADS, ROUNDS = 2, 50
 
@@ -22,40 +27,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rounds", type=int, default=ROUNDS, metavar="N", help=f"runs of each file ({ROUNDS})"
     )
-    parser.add_argument("--json", type=Path, metavar="PATH", help="where to write the figures")
+    add_json_argument(parser)
     parser.add_argument("--plot", type=Path, metavar="PATH.png", help="where to draw a chart")
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit status."""
-    import json
+    check_json(args.json, args.files)
     from dataclasses import asdict
 
-    from rich.console import Console
-
-    from keras_fastvit.atomic_file import written_beside
     from keras_fastvit.conversion.commands.machine import machine
     from keras_fastvit.conversion.commands.timing_report import plot, to_table
     from keras_fastvit.conversion.tflite import sidecar
     from keras_fastvit.conversion.tflite.timing import benchmark
 
-    if args.json in map(sidecar.beside, args.files):
-        raise UsageError(f"--json would overwrite a sidecar. Received: {args.json}")
-    console = Console(markup=False)
+    console = console_beside(args.json)
     for path in args.files:
         sidecar.read(path)  # refuses a file that is not what the sidecar says
     timings = benchmark(args.files, args.threads, args.rounds, console=console)
     console.print(to_table(timings))
-    if args.json is not None:
-        content = {
-            "machine": machine(["ai_edge_litert"]),
-            "threads": args.threads,
-            "rounds": args.rounds,
-            "unit": "seconds",
-            "files": [asdict(timing) for timing in timings],
-        }
-        with written_beside(args.json) as unfinished:
-            unfinished.write_text(json.dumps(content, indent=2, default=str) + "\n", "utf-8")
+    content = {
+        "machine": machine(["ai_edge_litert"]),
+        "threads": args.threads,
+        "rounds": args.rounds,
+        "unit": "seconds",
+        "files": [asdict(timing) for timing in timings],
+    }
+    write_json(content, args.json)
     if args.plot is not None:
         plot(timings, args.plot)
     return 0

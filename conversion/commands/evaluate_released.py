@@ -15,6 +15,11 @@ at 256×256 pixels, with the crop of each variant. int8 is calibrated on 200 ima
 import argparse
 from pathlib import Path
 
+from keras_fastvit.conversion.commands.figures import (
+    add_json_argument,
+    console_beside,
+    write_json,
+)
 from keras_fastvit.weights.named import NAMED_WEIGHTS
 
 VARIANTS = tuple(dict.fromkeys(row.variant for row in NAMED_WEIGHTS if row.dataset == "imagenet"))
@@ -28,21 +33,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", choices=VARIANTS, action="append", help="this variant only; may be repeated"
     )
+    add_json_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit status: 1 if some weights could not be measured."""
-    from rich.console import Console
+    from dataclasses import asdict
 
     from keras_fastvit.conversion.commands.released_accuracy import measure_all
     from keras_fastvit.conversion.commands.released_report import to_table
     from keras_fastvit.images.files import named
 
-    console = Console(markup=False, highlight=False)
+    console = console_beside(args.json)
     calibration = args.calibration or args.data
     rows, failed = measure_all(args.data, calibration, args.output, args.model or VARIANTS, console)
     console.print(to_table(rows))
     skipped = {Path(path) for row in rows for path in row.skipped}
     if skipped:
         console.print(f"Left out, as they are no whole images: {named(sorted(skipped))}.")
+    write_json([asdict(row) for row in rows], args.json)
     return int(failed > 0)

@@ -1,6 +1,7 @@
 """Writes a model as a .tflite file, which is run and compared before it is reported.
 
     keras-fastvit export --model fastvit_sa12 --weights imagenet --output sa12.tflite
+    keras-fastvit export --run RUN --quantize int8 --output mine.tflite
     keras-fastvit export --model mine.keras --labels names.txt --quantize int8 \
         --calibration photographs --output mine.tflite
     keras-fastvit export --model fastvit_mci0 --weights mobileclip2 --text-embeddings labels.npz \
@@ -12,7 +13,7 @@ file's size, input, output and operators, and how far its outputs are from Keras
 any Keras backend; TensorFlow, which converts, and LiteRT, which runs the file, come
 with `pip install "keras-fastvit[convert]"`.
 
-The third classifies by the texts of `labels.npz` (`keras_fastvit.clip.text_embeddings` says how
+The last classifies by the texts of `labels.npz` (`keras_fastvit.clip.text_embeddings` says how
 such a file is made), which become the file's last layer and its labels.
 
 The file takes normalised images (`preprocess_input`), one at a time, and gives logits: a softmax
@@ -20,12 +21,25 @@ at the model's end is left to whoever shows probabilities, and the sidecar says 
 """
 
 import argparse
+import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from keras_fastvit.conversion.commands.model_arguments import add_model_arguments, check_weights
+from keras_fastvit.conversion.commands.figures import STANDARD_OUTPUT, add_json_argument, write_json
+from keras_fastvit.conversion.commands.model_arguments import (
+    add_labels_argument,
+    add_model_arguments,
+    add_run_argument,
+    source_of,
+)
+from keras_fastvit.conversion.commands.running import UsageError
 from keras_fastvit.conversion.exporting.precisions import PRECISIONS
 from keras_fastvit.conversion.lowering.targets import GELUS, REWRITES, TARGETS
 from keras_fastvit.conversion.quantization.techniques import TECHNIQUES
+
+if TYPE_CHECKING:
+    from keras_fastvit.conversion.exporting.report import Export
 
 FEWEST = 16
 
@@ -33,6 +47,7 @@ FEWEST = 16
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add_model_arguments(parser)
+    add_run_argument(parser, "the images that it was trained on, to calibrate with")
     parser.add_argument(
         "--quantize",
         choices=PRECISIONS,
@@ -46,9 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help=f"folder of at least {FEWEST} images like those that the app will see",
     )
-    parser.add_argument(
-        "--labels", type=Path, metavar="FILE", help="text with the name of a class in each line"
-    )
+    add_labels_argument(parser)
     parser.add_argument("--target", choices=TARGETS, default="cpu", help="(default: cpu)")
     parser.add_argument(
         "--without",
@@ -56,8 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help=f"leave out a rewrite of the target's ({', '.join(REWRITES)}) or a technique "
-        f"by which int8 loses less ({', '.join(TECHNIQUES)}); may be repeated",
+        help=f"leave out a rewrite of the target's ({', '.join(REWRITES)}) or a remedy for "
+        f"int8's noise ({', '.join(CURES)}); may be repeated",
     )
     parser.add_argument(
         "--gelu",
@@ -66,30 +79,79 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "leaves the CPU's fast path (default: operator for the npu, else sigmoid)",
     )
     parser.add_argument("--output", required=True, type=Path, metavar="M.tflite")
+    add_json_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit status."""
-    check_weights(args)
-    from keras_fastvit.conversion.commands.model_loading import load_model, model_facts
+    if (args.model is None) == (args.trained is None):
+        received = "neither" if args.model is None else "both"
+        raise UsageError(f"expected either --model or --run. Received: {received}")
+    if args.json is not None and args.json in (args.output, args.output.with_suffix(".json")):
+        raise UsageError(f"--json would overwrite what export writes. Received: {args.json}")
+    labels, calibration = None, args.calibration
+    if args.trained is None:
+        source = source_of(args)
+    else:
+        if args.weights is not None or args.classes is not None or args.image_size is not None:
+            raise UsageError("a run has its own --weights, --classes and --image-size")
+        from keras_fastvit.conversion.commands.finished_run import training_images
+        from keras_fastvit.conversion.model_source import ModelSource
+        from keras_fastvit.training.run_folder import read_run
+
+        trained = read_run(args.trained)
+        labels = trained.data.class_names
+        if calibration is None and args.quantize == "int8":
+            calibration = training_images(trained)
+        source = ModelSource(
+            str(trained.fused),
+            crop_pct=args.crop_pct or trained.crop_pct,
+            normalization=args.normalization or trained.normalization,
+        )
     from keras_fastvit.conversion.exporting.export import export
     from keras_fastvit.conversion.exporting.report import summary
+    from keras_fastvit.conversion.model_source import load_model, model_facts
     from keras_fastvit.images.labels import read_labels
+    from keras_fastvit.progress import Progress
 
-    facts = model_facts(args)
-    exported = export(
-        load_model(args),
-        args.output,
-        image_size=args.image_size,
-        quantize=args.quantize,
-        calibration=args.calibration,
-        target=args.target,
-        without=args.without,
-        gelu=args.gelu,
-        labels=facts.labels if args.labels is None else read_labels(args.labels),
-        weights=facts.weights,
-        crop_pct=facts.crop_pct,
-        normalization=facts.normalization,
-    )
-    print(summary(exported))
+    facts = model_facts(source)
+    if args.labels is not None:
+        labels = read_labels(args.labels)
+    with Progress() as progress:
+        exported = export(
+            load_model(source),
+            args.output,
+            image_size=args.image_size,
+            quantize=args.quantize,
+            calibration=calibration,
+            target=args.target,
+            without=args.without,
+            gelu=args.gelu,
+            labels=facts.labels if labels is None else labels,
+            weights=facts.weights,
+            crop_pct=facts.crop_pct,
+            normalization=facts.normalization,
+            progress=progress,
+        )
+    if args.json != STANDARD_OUTPUT:
+        print(summary(exported))
+    write_json(_figures(exported), args.json)
     return 0
+
+
+def _figures(exported: "Export") -> dict[str, Any]:
+    """Returns what the report says: the sidecar, the operators, and who runs them."""
+    from keras_fastvit.conversion.tflite import sidecar
+
+    delegation = exported.delegation
+    return {
+        **json.loads(sidecar.to_json(exported.sidecar)),
+        "operators": exported.operators,
+        "xnnpack": {
+            "inside": delegation.inside,
+            "outside": delegation.outside,
+            "partitions": delegation.partitions,
+        },
+        "layers": [asdict(layer) for layer in exported.layers],
+        "skipped": {str(path): reason for path, reason in exported.skipped.items()},
+    }

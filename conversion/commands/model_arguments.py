@@ -3,6 +3,7 @@
 import argparse
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keras_fastvit.architecture.variants import VARIANTS
 from keras_fastvit.conversion.commands.running import UsageError
@@ -15,24 +16,34 @@ from keras_fastvit.weights.file_kinds import MODEL_SUFFIX as SUFFIX
 from keras_fastvit.weights.file_kinds import SUFFIXES
 from keras_fastvit.weights.named import weights_names
 
+if TYPE_CHECKING:
+    from keras_fastvit.conversion.model_source import ModelSource
+
 RANDOM = "random"
 """What `--weights` is for a model that has not been trained, of which only speed is of interest."""
 
+TFLITE_SUFFIX = ".tflite"
 
-def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Adds the model, its weights, sides and classes, and how images are prepared for it.
+
+def add_model_arguments(parser: argparse.ArgumentParser, files: bool = False) -> None:
+    """Adds the model, and all that `add_source_arguments` adds.
 
     Args:
         parser: Of the command.
-        required: Whether the command always needs a model.
+        files: Whether the model may be a `.tflite` file.
     """
+    file = f", a {TFLITE_SUFFIX} file" if files else ""
     parser.add_argument(
         "--model",
-        required=required,
-        type=model_name,
+        type=model_or_file if files else model_name,
         metavar="MODEL",
-        help=f"{', '.join(VARIANTS)}, or a {SUFFIX} file with a model of your own",
+        help=f"{', '.join(VARIANTS)}{file}, or a {SUFFIX} file with a model of your own",
     )
+    add_source_arguments(parser)
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds a model's weights, sides and classes, and how images are prepared for it."""
     parser.add_argument(
         "--weights",
         metavar="W",
@@ -45,7 +56,13 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
         metavar="N",
         help="classes of a file's classifier, or channels of its embedding; default: the variant's",
     )
-    add_text_embeddings_argument(parser)
+    parser.add_argument(
+        "--text-embeddings",
+        type=Path,
+        metavar="T.npz",
+        help="make an image tower a classifier by the texts in this file, which has the arrays "
+        "names and embeddings (see keras_fastvit.clip.text_embeddings)",
+    )
     parser.add_argument(
         "--image-size",
         type=image_size,
@@ -67,14 +84,27 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
     )
 
 
-def add_text_embeddings_argument(parser: argparse.ArgumentParser) -> None:
-    """Adds `--text-embeddings`, which makes an image tower a classifier."""
+def add_labels_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds `--labels`."""
     parser.add_argument(
-        "--text-embeddings",
+        "--labels", type=Path, metavar="FILE", help="text with the name of a class in each line"
+    )
+
+
+def add_run_argument(parser: argparse.ArgumentParser, images: str) -> None:
+    """Adds `--run RUN`.
+
+    Args:
+        parser: Of the command.
+        images: What its images are for.
+    """
+    parser.add_argument(
+        "--run",
         type=Path,
-        metavar="T.npz",
-        help="make an image tower a classifier by the texts in this file, which has the arrays "
-        "names and embeddings (see keras_fastvit.clip.text_embeddings)",
+        dest="trained",
+        metavar="RUN",
+        help="folder that `train` has written: its fused model, labels, crop and normalisation, "
+        f"and {images}",
     )
 
 
@@ -88,6 +118,20 @@ def model_name(text: str) -> str:
         return text
     raise argparse.ArgumentTypeError(
         f"expected one of {', '.join(VARIANTS)}, or a {SUFFIX} file. Received: {text}"
+    )
+
+
+def model_or_file(text: str) -> str:
+    """Reads the name of a variant or the path of a `.keras` or `.tflite` file.
+
+    Raises:
+        ArgumentTypeError: If it is none of them.
+    """
+    if text in VARIANTS or text.endswith((SUFFIX, TFLITE_SUFFIX)):
+        return text
+    raise argparse.ArgumentTypeError(
+        f"expected one of {', '.join(VARIANTS)}, or a {TFLITE_SUFFIX} or {SUFFIX} file. "
+        f"Received: {text}"
     )
 
 
@@ -121,14 +165,39 @@ def crop_pct(text: str) -> float:
     return value
 
 
-def check_weights(args: argparse.Namespace) -> None:
+def weights_of(args: argparse.Namespace) -> str | None:
+    """Returns what `weights=` of a variant takes."""
+    return None if args.weights == RANDOM else args.weights
+
+
+def source_of(args: argparse.Namespace) -> "ModelSource":
+    """Returns the Keras model that `add_model_arguments`' arguments name.
+
+    Raises:
+        UsageError: If they do not say what it computes with.
+    """
+    check_weights(args.model, args.weights)
+    from keras_fastvit.conversion.model_source import ModelSource
+
+    return ModelSource(
+        args.model,
+        weights_of(args),
+        args.classes,
+        args.image_size,
+        args.text_embeddings,
+        args.crop_pct,
+        args.normalization,
+    )
+
+
+def check_weights(model: str, weights: str | None) -> None:
     """Checks that the arguments say what a variant computes with.
 
     Raises:
         UsageError: If they do not.
     """
-    if args.weights is None and not args.model.endswith(SUFFIX):
+    if weights is None and model in VARIANTS:
         raise UsageError(
             f"expected --weights: {', '.join(weights_names())}, a file, or {RANDOM} for an "
-            f"untrained {args.model}"
+            f"untrained {model}"
         )

@@ -1,14 +1,10 @@
 """Measures released weights on ImageNet: the float model and the int8 file made from it."""
 
-import functools
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
-from rich.progress import Progress
 
 from keras_fastvit.applications import CONSTRUCTORS
 from keras_fastvit.architecture.variants import get_variant
@@ -17,13 +13,13 @@ from keras_fastvit.conversion.commands.released_report import (
     read_rows,
     write_rows,
 )
+from keras_fastvit.conversion.evaluation.classifiers import TFLiteClassifier
 from keras_fastvit.conversion.exporting.export import export
-from keras_fastvit.conversion.tflite.runtime import TFLiteModel
-from keras_fastvit.evaluation.classifier import Classifier, considered_classes
-from keras_fastvit.evaluation.image_batches import read_batches
+from keras_fastvit.evaluation.classifier import KerasClassifier, classify
 from keras_fastvit.evaluation.metrics import top_k_accuracy
 from keras_fastvit.images.folders import ImageFolders, classes_of_folders, find_images
-from keras_fastvit.images.preprocessing import class_names, preprocess_input
+from keras_fastvit.images.preprocessing import class_names
+from keras_fastvit.progress import Progress
 from keras_fastvit.weights.named import NAMED_WEIGHTS, NamedWeights
 
 DATASET = "imagenet"
@@ -64,15 +60,11 @@ def measure(
         ValueError: If the folders do not fit ImageNet's classes, or no image can be read.
     """
     labels = class_names(DATASET)
-    found, _ = classes_of_folders(folders.names, weights.classes, labels)
-    considered = considered_classes(folders.names, found, weights.classes)
+    # First, as a fault in the folders is quicker to find than a model is to fetch.
+    classes_of_folders(folders.names, weights.classes, labels)
     model = CONSTRUCTORS[weights.variant](
         weights=weights.name, data_format="channels_last", dtype="float32"
     )
-    classifier = Classifier(model, weights.crop_pct, labels)
-    skipped: dict[Path, str] = {}
-    places: list[int] = []
-    scores: dict[str, list[np.ndarray]] = {"float32": [], "int8": []}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{weights.variant}.tflite"
         export(
@@ -84,19 +76,17 @@ def measure(
             labels=labels,
             weights=weights.name,
         )
-        tflite = TFLiteModel(path, os.cpu_count())
-        for read, pixels in read_batches(folders, classifier.load, skipped, advance):
-            places += read
-            scores["float32"].append(classifier.logits(pixels)[:, considered])
-            inputs = preprocess_input(pixels, "channels_last")
-            scores["int8"].append(tflite.predict(inputs)[:, considered])
-    right = np.searchsorted(considered, np.array(found)[folders.folders[places]])
-    top1 = {
-        name: 100 * top_k_accuracy(np.concatenate(found), right) for name, found in scores.items()
-    }
+        classifiers = [KerasClassifier(model, weights.crop_pct, labels), TFLiteClassifier(path)]
+        float32, int8 = classify(classifiers, folders, advance)
     return Released(
-        *(weights.variant, weights.name, published_top1(weights), top1["float32"], top1["int8"]),
-        *(len(places), len(considered), {str(path): why for path, why in skipped.items()}),
+        variant=weights.variant,
+        weights=weights.name,
+        published=published_top1(weights),
+        float32=100 * top_k_accuracy(float32.logits, float32.labels),
+        int8=100 * top_k_accuracy(int8.logits, int8.labels),
+        images=len(float32.paths),
+        classes=len(float32.considered),
+        skipped={str(path): why for path, why in float32.skipped.items()},
     )
 
 
@@ -115,20 +105,18 @@ def measure_all(
     run_of = (str(data.resolve()), str(calibration.resolve()))
     rows = read_rows(output / "released.json", *run_of)
     measured = {(row.variant, row.weights) for row in rows}
-    with Progress(console=console, transient=True) as progress:
+    with Progress() as progress:
         for weights in chosen:
             if (weights.variant, weights.name) in measured:
                 continue
             name = f"{weights.variant} {weights.name}"
-            task = progress.add_task(name, total=len(folders.images))
-            advance = functools.partial(progress.advance, task)
+            progress.begin(name, len(folders.images))
             try:
-                row = measure(weights, folders, calibration.resolve(), advance)
+                row = measure(weights, folders, calibration.resolve(), progress.advance)
             except (ArithmeticError, OSError) as error:  # the others may do
                 failed += 1
                 console.print(f"{name} was not measured: {error}")
             else:
                 rows.append(row)
                 write_rows(output, rows, *run_of)
-            progress.remove_task(task)
     return rows, failed

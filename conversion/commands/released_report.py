@@ -48,14 +48,13 @@ _HEADINGS = (
 
 def _cells(row: Released) -> tuple[str, ...]:
     return (
-        *(
-            row.variant,
-            row.weights,
-            f"{row.published:.1f}",
-            f"{row.float32:.2f}",
-            f"{row.int8:.2f}",
-        ),
-        *(f"{row.float32 - row.published:+.2f}", f"{row.int8 - row.float32:+.2f}"),
+        row.variant,
+        row.weights,
+        f"{row.published:.1f}",
+        f"{row.float32:.2f}",
+        f"{row.int8:.2f}",
+        f"{row.float32 - row.published:+.2f}",
+        f"{row.int8 - row.float32:+.2f}",
     )
 
 

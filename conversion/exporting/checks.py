@@ -13,7 +13,7 @@ from keras_fastvit.conversion.exporting.precisions import PRECISIONS
 from keras_fastvit.conversion.operations import DELEGATED
 from keras_fastvit.conversion.tflite.delegation import Delegation, delegation
 from keras_fastvit.conversion.tflite.runtime import TFLiteFile
-from keras_fastvit.evaluation.agreement import agreement, sqnr_db
+from keras_fastvit.evaluation.metrics import agreement, sqnr_db
 
 Array = NDArray[Any]
 

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import keras
 from numpy.typing import NDArray
+from rich.console import Console
 
 from keras_fastvit.conversion.exporting.checks import (
     check_built_in,
@@ -35,7 +37,7 @@ def export(
     *,
     image_size: int | tuple[int, int] | None = None,
     quantize: str = "none",
-    calibration: str | os.PathLike[str] | Array | None = None,
+    calibration: str | os.PathLike[str] | Sequence[Path] | Array | None = None,
     target: str = "cpu",
     without: Collection[str] = (),
     gelu: str | None = None,
@@ -43,6 +45,7 @@ def export(
     weights: str | None = None,
     crop_pct: float = DEFAULT_CROP_PCT,
     normalization: str | None = None,
+    progress: Progress | None = None,
 ) -> Export:
     """Writes a model's inference form as a `.tflite` file that has been seen to work.
 
@@ -64,9 +67,9 @@ def export(
         image_size: Side in pixels or `(height, width)`, for a model whose sides are None.
         quantize: `"none"` for float32, `"fp16"` for weights in float16, `"dynamic"` for weights
             in int8, `"int8"` for weights and activations in int8.
-        calibration: Folder of images like those that the app will see, or float32 array
-            `(images, height, width, channels)` of normalised ones: at least 16. int8 needs it;
-            the outputs are compared on some of it, where it is given.
+        calibration: Folder of images like those that the app will see, their files, or float32
+            array `(images, height, width, channels)` of normalised ones: at least 16. int8 needs
+            it; the outputs are compared on some of it, where it is given.
         target: What will run the file: `"cpu"`, `"gpu"` or `"npu"`; see `lowering.targets`.
         without: Names of what to leave out: rewrites of the lowering (`targets.REWRITES`),
             techniques by which int8 loses less (`techniques.TECHNIQUES`).
@@ -80,6 +83,7 @@ def export(
         normalization: What images are normalised with, `"imagenet"`, `"clip"` or `"unit"` (see
             `preprocess_input`), for the same two. Default: that of the variant that the model has
             the name of, ImageNet's for others.
+        progress: Where progress is shown; default: nowhere.
 
     Returns:
         What was written, and what was seen when the file ran.
@@ -118,12 +122,13 @@ def export(
         read = read_calibration(calibration, source.shape, crop_pct, request.normalization)
     photographs = None if read is None else read.images
     images = check_images(source.shape, photographs)
-    with written_together(paths_beside(request.path, quantize)) as files, Progress() as progress:
-        progress.begin("Lowering the model")
+    shown = progress or Progress(Console(quiet=True))
+    with written_together(paths_beside(request.path, quantize)) as files:
+        shown.begin("Lowering the model")
         lowered = source.logits
         if not request.trained:
             lowered = lower(lowered, source.shape[1:3], target, request.without_rewrites)
-        progress.begin(f"Converting it, quantize={quantize}")
+        shown.begin(f"Converting it, quantize={quantize}")
         conversion = convert(
             lowered,
             images,
@@ -134,7 +139,7 @@ def export(
             without=request.without_techniques,
             ranges=source.ranges,
             reference=source.logits,
-            progress=progress.reach,
+            progress=shown.reach,
         )
         check_finite(conversion.outputs, model.name)
         found = operators(conversion.content)
@@ -142,7 +147,7 @@ def export(
         counts = None if read is None or quantize != "int8" else read.counts
         description = request.describe(conversion.content, source.activation, counts)
         content = sidecar.embed(conversion.content, description)
-        progress.begin("Running the file in LiteRT")
+        shown.begin("Running the file in LiteRT")
         files["tflite"].write_bytes(content)
         delegated, check = check_runs(
             files["tflite"],
@@ -151,7 +156,7 @@ def export(
             quantize,
             not_for_xnnpack=request.target.not_for_xnnpack(conversion.gelu),
         )
-        progress.begin("Writing the report")
+        shown.begin("Writing the report")
         exported = Export(
             path=request.path,
             sidecar=sidecar.finished(description, request.path, content, asdict(check)),

@@ -5,6 +5,7 @@ folder an even spread is taken, the same one each time.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,15 +46,16 @@ class Calibration:
 
 
 def read_calibration(
-    calibration: str | os.PathLike[str] | Array,
+    calibration: str | os.PathLike[str] | Sequence[Path] | Array,
     shape: tuple[int, int, int, int],
     crop_pct: float,
     normalization: str = "imagenet",
 ) -> Calibration:
-    """Returns the images that a folder or an array holds.
+    """Returns the images that a folder, a list of files or an array holds.
 
     Args:
-        calibration: Folder, or array `(images, height, width, channels)` of normalised images.
+        calibration: Folder, files in a list, or array `(images, height, width, channels)` of
+            normalised images.
         shape: Of the model's input, `(1, height, width, channels)`.
         crop_pct: Share of the resized image's short side that the crop keeps, of a folder's.
         normalization: How a folder's images are normalised; see `preprocess_input`.
@@ -74,7 +76,10 @@ def read_calibration(
             "A folder of images calibrates a model that takes RGB images; give an array to "
             f"another. Received: calibration={str(calibration)!r} for an input of shape {shape}"
         )
-    return read_folder(calibration, shape[1:3], crop_pct, normalization=normalization)
+    if isinstance(calibration, (str, os.PathLike)):
+        return read_folder(calibration, shape[1:3], crop_pct, normalization=normalization)
+    where = "a list of files"
+    return _read(list(calibration), where, shape[1:3], crop_pct, LIMIT, normalization)
 
 
 def read_folder(
@@ -102,6 +107,19 @@ def read_folder(
         ValueError: If it has fewer than `FEWEST` images that can be read.
     """
     files = files_in(folder, "Calibration")
+    where = f"'{folder}' and the folders in it"
+    return _read(files, where, image_size, crop_pct, limit, normalization)
+
+
+def _read(
+    files: list[Path],
+    where: str,
+    image_size: tuple[int, int],
+    crop_pct: float,
+    limit: int,
+    normalization: str,
+) -> Calibration:
+    """Reads some of the files; `where` says in errors where they are."""
     suffixes = image_suffixes()
     loaded: dict[Path, Array] = {}
     skipped: dict[Path, str] = {}
@@ -126,8 +144,8 @@ def read_folder(
     if len(loaded) < FEWEST:
         others = f"; other files, or damaged: {named(skipped)}" if skipped else ""
         raise ValueError(
-            f"Calibration needs at least {FEWEST} images. Received: {len(loaded)} in '{folder}' "
-            f"and the folders in it{others}"
+            f"Calibration needs at least {FEWEST} images. Received: {len(loaded)} in "
+            f"{where}{others}"
         )
     pixels = np.stack([loaded[path] for path in sorted(loaded)])
     return Calibration(preprocess_input(pixels, "channels_last", normalization), skipped)

@@ -1,1 +1,5 @@
-"""How good a Keras classifier is: accuracy, calibration, robustness, and where it looks."""
+"""How good a classifier is: accuracy, calibration, robustness, and where it looks."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

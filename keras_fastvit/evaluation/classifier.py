@@ -1,6 +1,5 @@
-"""A Keras classifier, how images are prepared for it, and its answers to a folder of images."""
+"""Classifiers, how images are prepared for them, and their answers to a folder of images."""
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,19 +12,68 @@ from numpy.typing import NDArray
 
 from keras_fastvit.architecture.inference_form import fuse
 from keras_fastvit.evaluation.image_batches import BATCH, read_batches
+from keras_fastvit.evaluation.metrics import softmax
 from keras_fastvit.graph.logits import to_logits
 from keras_fastvit.images.folders import ImageFolders, classes_of_folders
 from keras_fastvit.images.labels import check_labels
-from keras_fastvit.images.preprocessing import load_image, preprocess_input
+from keras_fastvit.images.normalizations import DEFAULT_CROP_PCT, DEFAULT_NORMALIZATION
+from keras_fastvit.images.preparation import Preparation
 
 Array = NDArray[Any]
+
+Forward = Callable[[Array], Array]
+"""Maps normalised images, float32 `(batch, height, width, 3)`, to logits `(batch, classes)`."""
 
 _PARTIAL = 200
 """Folders of ImageNet-A and -R: 200 of ImageNet's 1,000 classes, of which answers are taken."""
 
 
 class Classifier:
-    """A model in inference form, without a softmax at its end.
+    """What maps images to logits: one shape for Keras models and `.tflite` files.
+
+    Args:
+        name: For reports.
+        forward: Maps normalised images, float32 `(batch, height, width, 3)`, to logits
+            `(batch, classes)`.
+        preparation: How an image file becomes such an image.
+        classes: Their number.
+        labels: Names of the classes, where they are known.
+        activation: What maps the outputs to scores: `"softmax"`, or `"linear"` for nothing; None
+            if that is not known.
+        model: The Keras model that computes the logits; None of another runtime's.
+
+    Raises:
+        ValueError: If there is not one label a class.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        forward: Forward,
+        preparation: Preparation,
+        classes: int,
+        labels: Sequence[str] | None = None,
+        activation: str | None = "softmax",
+        model: keras.Model | None = None,
+    ) -> None:
+        if labels is not None:
+            check_labels(labels, (1, classes))
+        self.name, self.forward, self.preparation = name, forward, preparation
+        self.classes, self.labels = classes, None if labels is None else tuple(labels)
+        self.activation, self.model = activation, model
+
+    def logits(self, pixels: Array) -> Array:
+        """Maps uint8 images `(images, height, width, 3)` to float32 `(images, classes)`."""
+        return self.forward(self.preparation.normalize(pixels))
+
+    def scores(self, pixels: Array) -> Array:
+        """Maps the same to probabilities, or to the logits of a model without a softmax."""
+        logits = self.logits(pixels)
+        return softmax(logits) if self.activation == "softmax" else logits
+
+
+class KerasClassifier(Classifier):
+    """A Keras model in inference form, without a softmax at its end.
 
     Args:
         model: Takes RGB images `(batch, height, width, 3)`, normalised as by `preprocess_input`,
@@ -34,63 +82,57 @@ class Classifier:
         labels: Names of the classes, where they are known.
         image_size: Height and width in pixels, for a model whose sides are None.
         normalization: How images are normalised; see `preprocess_input`.
-
-    Attributes:
-        model: What computes the logits.
-        size: Height and width in pixels.
-        classes: Their number.
-        labels: As given.
+        name: For reports; default: the model's.
 
     Raises:
         ValueError: If the model is of another kind, or labels or size do not fit it.
+
+    Example:
+    >>> from keras_fastvit import FastViTT8
+    >>> model = FastViTT8(weights=None, input_shape=(32, 32, 3), classes=10)
+    >>> classifier = KerasClassifier(model, crop_pct=0.9)
+    >>> classifier.logits(np.zeros((2, 32, 32, 3), "uint8")).shape
+    (2, 10)
     """
+
+    model: keras.Model
 
     def __init__(
         self,
         model: keras.Model,
-        crop_pct: float,
+        crop_pct: float = DEFAULT_CROP_PCT,
         labels: Sequence[str] | None = None,
         image_size: tuple[int, int] | None = None,
-        normalization: str = "imagenet",
+        normalization: str = DEFAULT_NORMALIZATION,
+        name: str | None = None,
     ) -> None:
-        self.model, _ = to_logits(fuse(model))
-        shape: Any = self.model.input_shape
+        logits, activation = to_logits(fuse(model))
+        shape: Any = logits.input_shape
         one_image = isinstance(shape, tuple) and len(shape) == 4 and shape[3] == 3
         own = shape[1:3] if one_image else (None, None)
         height, width = (a or b for a, b in zip(own, image_size or (None, None), strict=True))
         fits = image_size is None or (height, width) == image_size
-        scores = len(self.model.output_shape) == 2
+        scores = len(logits.output_shape) == 2
         if not (one_image and fits and scores) or height is None or width is None:
             raise ValueError(
                 "The model must take RGB images of one size, which --image-size can give, with "
                 "their channels last, and give scores (batch, classes). Received: input "
-                f"{shape}, output {self.model.output_shape}, image_size={image_size}"
+                f"{shape}, output {logits.output_shape}, image_size={image_size}"
             )
-        self.size: tuple[int, int] = (height, width)
-        self.classes: int = self.model.output_shape[1]
-        if labels is not None:
-            check_labels(labels, self.model.output_shape)
-        self.crop_pct, self.labels = crop_pct, labels
-        self._normalization = normalization
 
-    def load(self, path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-        """Returns an image file's pixels, uint8 `(height, width, 3)`.
+        def forward(images: Array) -> Array:
+            outputs = logits.predict(images, batch_size=BATCH, verbose=0)
+            return np.asarray(outputs, "float32")
 
-        Raises:
-            OSError: If the file cannot be read.
-            ValueError: If it is no image.
-        """
-        return load_image(path, self.size, self.crop_pct)
-
-    def normalized(self, pixels: Array) -> Array:
-        """Maps uint8 images `(images, height, width, 3)` to the model's input, float32."""
-        normalized: Array = preprocess_input(pixels, "channels_last", self._normalization)
-        return normalized
-
-    def logits(self, pixels: Array) -> Array:
-        """Maps uint8 images `(images, height, width, 3)` to float32 `(images, classes)`."""
-        inputs = self.normalized(pixels)
-        return np.asarray(self.model.predict(inputs, batch_size=BATCH, verbose=0), "float32")
+        super().__init__(
+            model.name if name is None else name,
+            forward,
+            Preparation.normalized((height, width), crop_pct, normalization),
+            logits.output_shape[1],
+            labels,
+            activation,
+            logits,
+        )
 
 
 @dataclass(frozen=True)
@@ -119,39 +161,89 @@ class Answers:
 
 
 def classify(
-    classifier: Classifier, folders: ImageFolders, advance: Callable[[], None] = lambda: None
-) -> Answers:
-    """Runs a classifier on the images of folders, and finds out which classes these hold.
+    classifiers: Sequence[Classifier],
+    folders: ImageFolders,
+    advance: Callable[[], None] = lambda: None,
+) -> list[Answers]:
+    """Runs classifiers on the images of folders, and finds out which classes these hold.
 
-    Of 200 folders named as ImageNet's synsets (ImageNet-A, ImageNet-R) only these 200 classes
-    count, as their authors have it: what a model makes of the other 800 is not looked at.
+    Each image is read once for all classifiers that prepare it alike, see `readings`. Of 200
+    folders named as ImageNet's synsets (ImageNet-A, ImageNet-R) only these 200 classes count, as
+    their authors have it: what a model makes of the other 800 is not looked at.
 
     Args:
-        classifier: To run.
+        classifiers: To run.
         folders: One a class: ImageNet's validation set, ImageNet-A, -R, -Sketch by their synsets,
             ImageNet-V2 by its numbers, others by `classes_of_folders`' rules.
-        advance: Called after each file.
+        advance: Called after each file that was read.
+
+    Returns:
+        The answers of each classifier.
 
     Raises:
         ValueError: If the folders do not fit the classes, or no image can be read.
     """
-    found, rule = classes_of_folders(folders.names, classifier.classes, classifier.labels)
-    considered = considered_classes(folders.names, found, classifier.classes)
+    # Before any image is read, as a fault in the folders' names is quicker to find.
+    rules = [classes_of_folders(folders.names, x.classes, x.labels) for x in classifiers]
+    runs = {
+        preparation: _run(
+            [x.forward for x in classifiers if x.preparation == preparation],
+            preparation,
+            folders,
+            advance,
+        )
+        for preparation in dict.fromkeys(x.preparation for x in classifiers)
+    }
+    return [
+        _answers(classifier, folders, found, rule, runs[classifier.preparation])
+        for classifier, (found, rule) in zip(classifiers, rules, strict=True)
+    ]
+
+
+def readings(classifiers: Sequence[Classifier]) -> int:
+    """Returns how often `classify` reads each image: once for each way to prepare it."""
+    return len({classifier.preparation for classifier in classifiers})
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What classifiers made of images that are prepared alike."""
+
+    logits: dict[Forward, Array]
+    places: list[int]
+    skipped: dict[Path, str]
+
+
+def _run(
+    forwards: Sequence[Forward],
+    preparation: Preparation,
+    folders: ImageFolders,
+    advance: Callable[[], None],
+) -> _Run:
+    logits: dict[Forward, list[Array]] = {forward: [] for forward in forwards}
     places: list[int] = []
-    logits: list[Array] = []
     skipped: dict[Path, str] = {}
-    for read, pixels in read_batches(folders, classifier.load, skipped, advance):
+    for read, images in read_batches(folders, preparation, skipped, advance):
         places += read
-        logits.append(classifier.logits(pixels)[:, considered])
+        for forward, outputs in logits.items():
+            outputs.append(forward(images))
+    whole = {forward: np.concatenate(outputs) for forward, outputs in logits.items()}
+    return _Run(whole, places, skipped)
+
+
+def _answers(
+    classifier: Classifier, folders: ImageFolders, found: Sequence[int], rule: str, run: _Run
+) -> Answers:
+    considered = considered_classes(folders.names, found, classifier.classes)
     return Answers(
-        paths=tuple(folders.images[place] for place in places),
-        logits=np.concatenate(logits),
-        labels=np.searchsorted(considered, np.array(found)[folders.folders[places]]),
+        paths=tuple(folders.images[place] for place in run.places),
+        logits=run.logits[classifier.forward][:, considered],
+        labels=np.searchsorted(considered, np.array(found)[folders.folders[run.places]]),
         considered=considered,
         partial=len(considered) < classifier.classes,
         names=_names(classifier, folders, found, considered),
         rule=rule,
-        skipped=skipped,
+        skipped=run.skipped,
     )
 
 

@@ -44,7 +44,7 @@ def plot_confusion(
     Args:
         matrices: `(classes, classes)` each, as `confusion` gives them.
         titles: One a matrix.
-        names: Of the classes; None for numbers.
+        names: Of the classes; None for numbers, which models of other classes have as well.
         path: Where to write.
 
     Raises:
@@ -55,7 +55,7 @@ def plot_confusion(
     from matplotlib.figure import Figure
     from matplotlib.ticker import PercentFormatter
 
-    classes = len(matrices[0])
+    classes = max(map(len, matrices))
     named = classes <= _MOST_NAMED
     side = max(5.0, 0.45 * classes) if named else 9.0
     figure = Figure(figsize=(side * len(matrices) + 1, side), layout="constrained")
@@ -68,9 +68,9 @@ def plot_confusion(
         image = axes.imshow(visible, norm=scale, cmap="viridis_r", interpolation="nearest")
         axes.set(title=title, xlabel="taken for", ylabel="class")
         if named:
-            texts = range(classes) if names is None else names
-            axes.set_xticks(range(classes), texts, rotation=90)
-            axes.set_yticks(range(classes), texts)
+            texts = names if names is not None and len(names) == len(matrix) else None
+            axes.set_xticks(range(len(matrix)), texts, rotation=90)
+            axes.set_yticks(range(len(matrix)), texts)
             for row, column in zip(*np.nonzero(matrix), strict=True):
                 share = shares[row, column]
                 color = "white" if share > 0.2 else "black"

@@ -10,9 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from keras.src.models.functional import Functional
 from numpy.typing import NDArray
 
+from keras_fastvit.graph.keras_internals import Functional
 from keras_fastvit.graph.rewriting import calls_of, graph_of
 
 Array = NDArray[Any]

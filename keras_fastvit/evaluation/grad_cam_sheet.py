@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.evaluation.classifier import Answers, Classifier
+from keras_fastvit.evaluation.classifier import Answers, KerasClassifier
 from keras_fastvit.evaluation.grad_cam import grad_cam
 from keras_fastvit.evaluation.metrics import ranks, softmax
 
@@ -51,7 +51,7 @@ def choose(answers: Answers) -> tuple[Array, Array]:
     return hits[spread], misses[np.argsort(-confidence[misses], kind="stable")[:COLUMNS]]
 
 
-def pictures(classifier: Classifier, answers: Answers, places: Array) -> list[Picture]:
+def pictures(classifier: KerasClassifier, answers: Answers, places: Array) -> list[Picture]:
     """Makes pictures of some of the images, with the class that each was taken for.
 
     Raises:
@@ -61,8 +61,8 @@ def pictures(classifier: Classifier, answers: Answers, places: Array) -> list[Pi
         return []
     probabilities = softmax(answers.logits[places])
     best = probabilities.argmax(axis=1)
-    pixels = np.stack([classifier.load(answers.paths[place]) for place in places])
-    inputs = classifier.normalized(pixels)
+    pixels = np.stack([classifier.preparation.load(answers.paths[place]) for place in places])
+    inputs = classifier.preparation.normalize(pixels)
     maps = grad_cam(classifier.model, inputs, answers.considered[best])
     return [
         Picture(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from keras_fastvit.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrup
 from keras_fastvit.evaluation.metrics import top_k_accuracy
 
 Array = NDArray[Any]
+
+Name = TypeVar("Name")
 
 RUNS = 1 + len(CORRUPTIONS) * len(SEVERITIES)
 """How often each image is classified."""
@@ -44,16 +46,16 @@ COMMON = ("noise", "blur", "weather", "digital")
 
 
 def measure(
-    models: Mapping[str, Callable[[Array], Array]],
+    models: Mapping[Name, Callable[[Array], Array]],
     pixels: Array,
     labels: Array,
     advance: Callable[[], None] = lambda: None,
-) -> dict[str, Robustness]:
+) -> dict[Name, Robustness]:
     """Classifies images as they are and corrupted in each way; every model gets the same pixels.
 
     Args:
-        models: By name: what maps uint8 images `(images, height, width, 3)` to scores
-            `(images, classes)`.
+        models: By name, or whatever stands for them: what maps uint8 images
+            `(images, height, width, 3)` to scores `(images, classes)`.
         pixels: uint8 `(images, height, width, 3)`, RGB. The place of an image is its seed.
         labels: int64 `(images,)`: the right classes.
         advance: Called after each of `RUNS`.

@@ -47,15 +47,21 @@ def title(name: str) -> str:
     return name.replace("_", " ")
 
 
-def to_csv(found: Robustness) -> str:
-    """Returns a row for each corruption and severity, and one for the images as they are."""
+def to_csv(found: Mapping[str, Robustness]) -> str:
+    """Returns a row for each model, corruption and severity, and for the images as they are.
+
+    Args:
+        found: By the models' names.
+    """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["corruption", "group", "severity", "top1"])
-    writer.writerow(["none", "", 0, f"{found.clean:.6f}"])
-    for (name, corruption), row in zip(CORRUPTIONS.items(), found.accuracy, strict=True):
-        for severity, value in zip(SEVERITIES, row, strict=True):
-            writer.writerow([name, corruption.group, severity, f"{value:.6f}"])
+    writer.writerow(["model", "corruption", "group", "severity", "top1"])
+    for model, robustness in found.items():
+        writer.writerow([model, "none", "", 0, f"{robustness.clean:.6f}"])
+        rows = zip(CORRUPTIONS.items(), robustness.accuracy, strict=True)
+        for (name, corruption), row in rows:
+            for severity, value in zip(SEVERITIES, row, strict=True):
+                writer.writerow([model, name, corruption.group, severity, f"{value:.6f}"])
     return file.getvalue()
 
 

@@ -80,7 +80,8 @@ def classes_of_folders(
 ) -> tuple[list[int], str]:
     """Finds out which class each sub-folder holds, by the first of these rules that applies.
 
-    1. A folder is named as its label, but for case and all signs except letters and digits.
+    1. A folder is named as its label or, where that is clear, as its label but for case and all
+       signs except letters and digits.
     2. ImageNet's synsets, for a model of 1,000 classes: `n01440764`, …
     3. A folder's name begins with the number of its class, counted from 0: `3_Dress`, `07`.
     4. There are as many folders as classes: they are the classes, sorted by name.
@@ -105,9 +106,12 @@ def classes_of_folders(
     >>> classes_of_folders(["0_T-shirt", "2_Dress"], 3)
     ([0, 2], 'by their numbers')
     """
+    exactly = {label: i for i, label in enumerate(labels or ())}
+    if len(exactly) < len(labels or ()):  # two classes of one name
+        exactly = {}
     by_label = _by_name(labels or ())
     for rule, find in (
-        ("by the labels", lambda name: by_label.get(_sanitized(name))),
+        ("by the labels", lambda name: exactly.get(name, by_label.get(_sanitized(name)))),
         ("by their synsets", _synsets(classes).get),
         ("by their numbers", _leading_number),
     ):

@@ -3,6 +3,8 @@
 import contextlib
 import functools
 import logging
+import math
+import time
 from pathlib import Path
 
 from keras_fastvit.architecture.model import FastViT
@@ -15,6 +17,9 @@ from keras_fastvit.weights.torch_state import load_torch_state
 
 _LOG = logging.getLogger("keras_fastvit")
 _DATA = Path(__file__).parents[1] / "data"
+
+SECONDS_TO_REACH = 5.0
+"""How long a hub that does not answer is asked again."""
 
 
 def load_weights(model: FastViT, weights: NamedWeights | Path) -> bool:
@@ -82,16 +87,39 @@ def _read_named(weights: NamedWeights) -> dict[str, Array]:
 
 def _fetched(repository: str, weights: NamedWeights) -> Path:
     """Returns the file's path in the hub client's cache, downloading it if need be."""
-    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache
 
+    address = hf_hub_url(repository, weights.file)
     try:
+        if not isinstance(try_to_load_from_cache(repository, weights.file), str):
+            _reach(address)
         return Path(hf_hub_download(repository, weights.file))
     except Exception as error:  # of many libraries: HTTP, TLS, the file system
         raise OSError(
-            f"Cannot fetch '{weights.source}' for '{weights.name}' weights of {weights.variant}. "
-            f"Expected the file in the cache or from {constants.ENDPOINT}. "
-            f"Received: {_reasons(error)}"
+            f"Cannot fetch '{weights.source}' for '{weights.name}' weights of {weights.variant}: "
+            f"download {address} by hand, and give the file's path as `weights=` or --weights. "
+            f"Expected the file in the cache or at that address. Received: {_reasons(error)}"
         ) from error
+
+
+def _reach(address: str) -> None:
+    """Asks whether the hub has a file; without a network, three times in `SECONDS_TO_REACH`.
+
+    The hub's client alone would go on for half a minute.
+    """
+    from huggingface_hub import get_hf_file_metadata
+
+    end = time.monotonic() + SECONDS_TO_REACH
+    for pause in (1.0, 2.0, math.inf):
+        try:
+            get_hf_file_metadata(address, timeout=max(0.5, end - time.monotonic()))
+            return
+        except Exception as error:
+            # The hub's own answers are OSErrors; a failed connection is the HTTP library's.
+            late = time.monotonic() + pause >= end
+            if isinstance(error, OSError) or late:
+                raise
+            time.sleep(pause)
 
 
 def _reasons(error: BaseException | None) -> str:

@@ -14,12 +14,9 @@ import pytest
 import keras_fastvit
 from keras_fastvit import FastViT, TextEmbeddings, decode_predictions, load_image, preprocess_input
 from keras_fastvit.architecture.variants import VARIANTS
-from keras_fastvit.conversion.commands.evaluate import main as evaluate
-from keras_fastvit.conversion.commands.evaluate_keras import main as evaluate_keras
-from keras_fastvit.conversion.commands.predict import main as predict
-from keras_fastvit.conversion.exporting.export import main as export
 from keras_fastvit.conversion.tflite import sidecar
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
+from tests.commands import command
 from tests.models import DATA_FORMATS, TINY, images, randomize, relative_difference, run, tiny
 from tests.photographs import CLASSES, write_photographs
 
@@ -213,10 +210,8 @@ class TestCommands:
     def test_predict(self, folder, capsys):
         _, expected, text = self.expected(folder)
         paths = sorted((folder / "photographs").rglob("*.png"))[::6]
-        options = ["--model", str(folder / "tower.keras"), "--top", "2"]
-        assert not predict(
-            [*map(str, paths), *options, "--text-embeddings", str(folder / "labels.npz")]
-        )
+        options = ["--model", folder / "tower.keras", "--text-embeddings", folder / "labels.npz"]
+        assert command("predict", *paths, *options, "--top", "2") == 0
         printed = capsys.readouterr().out.splitlines()
         assert [Path(line) for line in printed[::3]] == paths
         for scores, best in zip(expected[::6], printed[1::3], strict=True):
@@ -231,7 +226,7 @@ class TestCommands:
             options += ["--calibration", str(folder / "photographs")]
         options += ["--text-embeddings", str(folder / "labels.npz")]
         path = tmp_path / "labels.tflite"
-        assert not export([*options, "--output", str(path)])
+        assert command("export", *options, "--output", path) == 0
         x, expected, text = self.expected(folder)
         described = sidecar.read(path)
         assert described["labels"] == list(text.names)
@@ -249,21 +244,20 @@ class TestCommands:
         # The file tells all that is needed to use it, and what it was made from can be named.
         capsys.readouterr()
         photograph = str(folder / "photographs/chelsea/00.png")
-        assert not predict([photograph, "--tflite", str(path), "--top", "1"])
+        assert command("predict", photograph, "--model", path, "--top", "1") == 0
         place = sorted((folder / "photographs").rglob("*.png")).index(Path(photograph))
         (_, best) = capsys.readouterr().out.splitlines()
         assert best.endswith(text.names[received[place].argmax()])
-        options = ["--model", str(folder / "tower.keras"), "--json", str(tmp_path / "found.json")]
-        options += ["--text-embeddings", str(folder / "labels.npz")]
-        assert not evaluate([str(path), "--data", str(folder / "photographs"), *options])
-        (found,) = json.loads((tmp_path / "found.json").read_text())
+        options = [folder / "tower.keras", "--json", tmp_path / "found.json"]
+        options += ["--text-embeddings", folder / "labels.npz"]
+        assert command("evaluate", path, *options, "--data", folder / "photographs") == 0
+        (found, _) = json.loads((tmp_path / "found.json").read_text())
         assert found["agreement"] == agreement
         assert found["sqnr_db"] > (80 if quantize == "none" else 15)
 
     def test_evaluate_the_keras_model(self, folder, capsys):
-        options = ["--model", str(folder / "tower.keras"), "--corrupted", "0"]
-        options += ["--text-embeddings", str(folder / "labels.npz")]
-        assert not evaluate_keras(["--data", str(folder / "photographs"), *options])
+        options = ["--text-embeddings", folder / "labels.npz", "--data", folder / "photographs"]
+        assert command("evaluate", folder / "tower.keras", *options) == 0
         printed = capsys.readouterr().out
         assert "tower.keras" in printed
         assert "labels.npz" in printed
@@ -277,7 +271,7 @@ class TestCommands:
         (photograph, *_) = sorted(write_photographs(tmp_path / "data", count=1).rglob("*.png"))
         options = ["--model", "fastvit_mci0", "--weights", str(weights), "--image-size", "32"]
         options += ["--text-embeddings", str(tmp_path / "labels.npz")]
-        assert not predict([str(photograph), *options])
+        assert command("predict", photograph, *options) == 0
         printed = capsys.readouterr().out.splitlines()
         pixels = load_image(photograph, 32, 0.95)  # the variant's crop and normalisation
         x = preprocess_input(pixels[None], "channels_last", "unit")
@@ -287,7 +281,7 @@ class TestCommands:
             assert name == names[int(label)]
             assert abs(float(score) - expected[0, int(label)]) < 1e-3
 
-    @pytest.mark.parametrize("command", [predict, export])
+    @pytest.mark.parametrize("name", ["predict", "export"])
     @pytest.mark.parametrize(
         ("arrays", "message"),
         [
@@ -300,18 +294,16 @@ class TestCommands:
             (None, "nothing at"),
         ],
     )
-    def test_bad_input(self, folder, tmp_path, capsys, command, arrays, message):
+    def test_bad_input(self, folder, tmp_path, capsys, name, arrays, message):
         path = tmp_path / "labels.npz"
         if arrays is not None:
             np.savez(path, **{"names": ["a", "b", "c"], "embeddings": np.eye(3, WIDTH), **arrays})
         options = ["--model", str(folder / "tower.keras"), "--text-embeddings", str(path)]
-        if command is predict:
+        if name == "predict":
             options.append(str(folder / "photographs/chelsea/00.png"))
         else:
             options += ["--output", str(tmp_path / "labels.tflite")]
-        with pytest.raises(SystemExit) as error:
-            command(options)
-        assert error.value.code == 2
+        assert command(name, *options) == 2
         printed = capsys.readouterr()
         assert re.search(message, printed.err)
         assert printed.err.count("\n") == 1
@@ -320,14 +312,12 @@ class TestCommands:
         assert not (tmp_path / "labels.tflite").exists()
 
     @pytest.mark.parametrize(
-        ("command", "arguments", "message"),
+        ("arguments", "message"),
         [
-            (predict, ["a.png", "--tflite", "a.tflite"], "--tflite knows its own classes"),
-            (evaluate, ["a.tflite", "--data", "images"], "expected --model as well"),
+            (["predict", "a.png", "--model", "a.tflite"], "knows its own classes"),
+            (["evaluate", "a.tflite", "--data", "images"], "are a Keras model's"),
         ],
     )
-    def test_of_a_file_alone_the_texts_are_its_own(self, capsys, command, arguments, message):
-        with pytest.raises(SystemExit) as error:
-            command([*arguments, "--text-embeddings", "labels.npz"])
-        assert error.value.code == 2
+    def test_of_a_file_alone_the_texts_are_its_own(self, capsys, arguments, message):
+        assert command(*arguments, "--text-embeddings", "labels.npz") == 2
         assert message in capsys.readouterr().err

@@ -7,7 +7,7 @@ from keras import layers
 from PIL import Image
 
 from keras_fastvit import class_names, preprocess_input
-from keras_fastvit.evaluation.classifier import Classifier, classify, considered_classes
+from keras_fastvit.evaluation.classifier import KerasClassifier, classify, considered_classes
 from keras_fastvit.images.folders import find_images
 from keras_fastvit.images.preprocessing import decode_predictions
 from tests.models import run, tiny
@@ -50,8 +50,8 @@ def test_answers_and_their_order(tmp_path):
     (tmp_path / "2_white" / "text.png").write_text("not an image")
     (tmp_path / "0_black" / "empty.png").write_bytes(b"")
     advanced = []
-    answers = classify(
-        Classifier(grey_reader(3), 1.0), find_images(tmp_path), lambda: advanced.append(1)
+    (answers,) = classify(
+        [KerasClassifier(grey_reader(3), 1.0)], find_images(tmp_path), lambda: advanced.append(1)
     )
     assert [path.name for path in answers.paths] == ["0.png", "0.png", "wrong.png", "0.png"]
     assert answers.labels.tolist() == [0, 1, 1, 2]
@@ -65,22 +65,22 @@ def test_answers_and_their_order(tmp_path):
 def test_more_images_than_a_batch(tmp_path):
     for i in range(70):
         write(tmp_path / str(i % 2), 0.2 + 0.6 * (i % 2), f"{i:02d}.png")
-    answers = classify(Classifier(grey_reader(2), 1.0), find_images(tmp_path))
+    (answers,) = classify([KerasClassifier(grey_reader(2), 1.0)], find_images(tmp_path))
     assert answers.logits.shape == (70, 2)
     assert (answers.logits.argmax(axis=1) == answers.labels).all()
 
 
 @pytest.fixture(scope="module")
-def classifier() -> Classifier:
+def classifier() -> KerasClassifier:
     """A model of 1,000 classes; of an image of brightness b it answers class 1000·b."""
-    return Classifier(grey_reader(1000), 1.0, class_names("imagenet"))
+    return KerasClassifier(grey_reader(1000), 1.0, class_names("imagenet"))
 
 
 class TestImageNet:
     def test_validation_set_and_sketch(self, classifier, tmp_path):
         for index in (100, 700, 701):
             write(tmp_path / SYNSETS[index], (index + 0.5) / 1000)
-        answers = classify(classifier, find_images(tmp_path))
+        (answers,) = classify([classifier], find_images(tmp_path))
         assert answers.rule == "by their synsets"
         assert answers.logits.shape == (3, 1000)
         assert sorted(answers.labels) == [100, 700, 701]
@@ -90,7 +90,7 @@ class TestImageNet:
         """ "10" comes before "9" in sorted order, and is class 10 all the same."""
         for index in (9, 10, 100, 999):
             write(tmp_path / str(index), (index + 0.5) / 1000)
-        answers = classify(classifier, find_images(tmp_path))
+        (answers,) = classify([classifier], find_images(tmp_path))
         assert answers.rule == "by their numbers"
         assert sorted(answers.labels) == [9, 10, 100, 999]
         assert np.abs(answers.logits.argmax(axis=1) - answers.labels).max() <= 2
@@ -101,7 +101,7 @@ class TestImageNet:
             (tmp_path / SYNSETS[index]).mkdir()
         write(tmp_path / SYNSETS[500], 0.5015)  # in the thousand it is class 501
         write(tmp_path / SYNSETS[505], 0.5045)
-        answers = classify(classifier, find_images(tmp_path))
+        (answers,) = classify([classifier], find_images(tmp_path))
         assert answers.considered.tolist() == list(range(0, 1000, 5))
         assert answers.logits.shape == (2, 200)
         assert answers.labels.tolist() == [100, 101]
@@ -119,15 +119,15 @@ class TestImageNet:
 class TestClassifier:
     def test_gives_logits_of_a_model_that_gives_probabilities(self):
         pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
-        logits = Classifier(grey_reader(4), 1.0).logits(pixels)
-        probabilities = Classifier(grey_reader(4, activation="softmax"), 1.0).logits(pixels)
+        logits = KerasClassifier(grey_reader(4), 1.0).logits(pixels)
+        probabilities = KerasClassifier(grey_reader(4, activation="softmax"), 1.0).logits(pixels)
         np.testing.assert_allclose(logits, probabilities, rtol=1e-5)
         assert logits.dtype == np.float32
 
     def test_a_fastvit_of_any_size(self):
         model = tiny(input_shape=(None, None, 3), **LAST)
-        classifier = Classifier(model, 0.9, list("abcde"), (32, 64))
-        assert (classifier.size, classifier.classes) == ((32, 64), 5)
+        classifier = KerasClassifier(model, 0.9, list("abcde"), (32, 64))
+        assert (classifier.preparation.size, classifier.classes) == ((32, 64), 5)
         pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 64, 3), dtype=np.uint8)
         expected = run(model, preprocess_input(pixels, "channels_last"))
         np.testing.assert_allclose(classifier.logits(pixels), expected, rtol=1e-3, atol=1e-4)
@@ -136,7 +136,7 @@ class TestClassifier:
     def test_normalises_as_told(self, normalization):
         model = tiny(input_shape=(32, 32, 3), **LAST)
         pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-        received = Classifier(model, 0.9, normalization=normalization).logits(pixels)
+        received = KerasClassifier(model, 0.9, normalization=normalization).logits(pixels)
         expected = run(model, preprocess_input(pixels, "channels_last", normalization))
         np.testing.assert_allclose(received, expected, rtol=1e-3, atol=1e-4)
 
@@ -145,7 +145,8 @@ class TestClassifier:
         image.paste("black", (20, 20, 60, 60))
         image.save(tmp_path / "0.png")
         whole, middle = (
-            Classifier(grey_reader(2), crop_pct).load(tmp_path / "0.png") for crop_pct in (1, 0.4)
+            KerasClassifier(grey_reader(2), crop_pct).preparation.load(tmp_path / "0.png")
+            for crop_pct in (1, 0.4)
         )
         assert whole.shape == middle.shape == (8, 8, 3)
         assert whole.mean() > 180
@@ -167,7 +168,7 @@ class TestClassifier:
     )
     def test_refuses(self, model, kwargs, message):
         with pytest.raises(ValueError, match=message):
-            Classifier(model, 1.0, **kwargs)
+            KerasClassifier(model, 1.0, **kwargs)
 
 
 def test_no_image_at_all(tmp_path):
@@ -175,4 +176,4 @@ def test_no_image_at_all(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "notes.txt").write_text("nothing")
     with pytest.raises(ValueError, match=r"None of the 2 files .* Received: .*notes.txt"):
-        classify(Classifier(grey_reader(2), 1.0), find_images(tmp_path))
+        classify([KerasClassifier(grey_reader(2), 1.0)], find_images(tmp_path))

@@ -114,9 +114,9 @@ class TestReport:
         assert rows[20].endswith("| **47.0%** |")
 
     def test_csv(self, found):
-        rows = list(csv.DictReader(robustness_report.to_csv(found).splitlines()))
-        assert len(rows) == 96
-        assert rows[0] == {"corruption": "none", "group": "", "severity": "0", "top1": "0.970000"}
+        rows = list(csv.DictReader(robustness_report.to_csv({"a": found, "b": found}).splitlines()))
+        assert [row["model"] for row in rows] == ["a"] * 96 + ["b"] * 96
+        assert list(rows[0].values()) == ["a", "none", "", "0", "0.970000"]
         assert rows[7]["corruption"] == "shot_noise"
         assert (rows[7]["severity"], float(rows[7]["top1"])) == ("2", 0.06)
 

@@ -28,7 +28,7 @@ from rich.progress import track
 from android_demo.toolchain.modules import classpath, jar
 from android_demo.toolchain.tools import BUILD, JAVA_HOME
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.conversion.tflite.preparation import Preparation
+from keras_fastvit.images.preparation import Preparation
 from keras_fastvit.images.preprocessing import _resized_size
 
 WIDTH, HEIGHT, SIZE = 1280, 720, 256

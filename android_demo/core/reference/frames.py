@@ -36,8 +36,8 @@ from rich.progress import track
 
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.conversion.tflite import sidecar
-from keras_fastvit.conversion.tflite.preparation import Preparation
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
+from keras_fastvit.images.preparation import Preparation
 
 from .yuv import LAYOUTS, RANGES, Planes
 

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_fastvit.conversion.commands import benchmark as module
-from keras_fastvit.conversion.commands.benchmark import Timing, benchmark, main, plot
+from keras_fastvit.conversion.commands.timing_report import plot
+from keras_fastvit.conversion.tflite import timing as module
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
+from keras_fastvit.conversion.tflite.timing import Timing, benchmark
+from tests.commands import command
 from tests.models import TINY
 from tests.tflite_files import crashing_content, write_sidecar, write_tiny_files
 
@@ -131,7 +133,7 @@ class TestMain:
     def test_prints_and_writes(self, files, tmp_path, capsys):
         figures, chart = tmp_path / "times.json", tmp_path / "times.png"
         options = ["--threads", "1", "--rounds", "3", "--json", str(figures), "--plot", str(chart)]
-        assert main([*map(str, files), *options]) == 0
+        assert command("benchmark", *files, *options) == 0
         written = json.loads(figures.read_text())
         assert (written["threads"], written["rounds"], written["unit"]) == (1, 3, "seconds")
         assert written["machine"]["ai_edge_litert"]
@@ -174,9 +176,7 @@ class TestMain:
             options += ["--json", str(tmp_path / "no" / "times.json")]
         else:
             options += ["--json", str(path.with_suffix(".json"))]
-        with pytest.raises(SystemExit) as error:
-            main([str(path), *options])
-        assert error.value.code == 2
+        assert command("benchmark", path, *options) == 2
         printed = capsys.readouterr().err
         assert message in printed
         assert "Traceback" not in printed

@@ -12,14 +12,14 @@ from keras import layers
 from PIL import Image
 
 from keras_fastvit import FastViTT8, class_names, load_image, preprocess_input
-from keras_fastvit.conversion.commands.evaluate import evaluate, main
-from keras_fastvit.conversion.commands.keras_reference import Reference
+from keras_fastvit.conversion.evaluation.comparison import Evaluation, evaluate
 from keras_fastvit.conversion.tflite import sidecar
-from keras_fastvit.conversion.tflite.preparation import Preparation
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.evaluation.confusion_plot import confusion, plot_confusion
 from keras_fastvit.images.folders import classes_of_folders, find_images
+from keras_fastvit.images.preparation import Preparation
 from keras_fastvit.images.preprocessing import decode_predictions
+from tests.commands import command
 from tests.tflite_files import crashing_content, to_tflite, write_sidecar
 
 pytestmark = [pytest.mark.single_backend, pytest.mark.xdist_group("tflite_files")]
@@ -54,6 +54,17 @@ def fill(folder: Path, *colors: str, size: tuple[int, int] = (20, 20)) -> Path:
     return folder
 
 
+def top1(found: Evaluation) -> float | None:
+    return found.figures()["top1"]
+
+
+def matrix(found: Evaluation) -> list[list[int]]:
+    """Images by class and by what they were taken for."""
+    answers = found.answers
+    best = answers.logits.argmax(axis=1)
+    return confusion(answers.labels, best, len(answers.considered)).tolist()
+
+
 @pytest.fixture
 def data(tmp_path) -> Path:
     """Nine images, of which the model gets seven right, and eight with two guesses."""
@@ -67,14 +78,16 @@ def data(tmp_path) -> Path:
 class TestEvaluate:
     def test_counts(self, color_file, data):
         (found,) = evaluate([color_file], data)
-        assert found.path == color_file
-        assert (found.images, found.skipped) == (9, {})
-        assert found.top1 == pytest.approx(7 / 9)
-        assert found.top5 == 1  # of three classes
-        assert found.confusion.tolist() == [[3, 0, 0], [1, 2, 0], [1, 0, 2]]
-        assert found.rule == "by their numbers"
+        assert found.classifier.name == str(color_file)
+        assert (len(found.answers.paths), found.answers.skipped) == (9, {})
+        figures = found.figures()
+        assert figures["top1"] == figures["mean_per_class"] == pytest.approx(7 / 9)
+        assert figures["top5"] == 1  # of three classes
+        assert figures["calibration_error"] is None  # whether a softmax follows is not known
+        assert matrix(found) == [[3, 0, 0], [1, 2, 0], [1, 0, 2]]
+        assert found.answers.rule == "by their numbers"
         assert found.agreement is found.sqnr_db is None
-        assert "--model and --weights" in found.no_reference
+        assert "neither a sidecar nor the file itself names one" in found.no_reference
 
     def test_images_that_cannot_be_read_are_left_out(self, color_file, data):
         (data / "0_red" / "notes.txt").write_text("not an image")
@@ -84,10 +97,14 @@ class TestEvaluate:
         (data / "2_blue" / ".hidden").write_text("not looked at")
         (data / ".cache").mkdir()
         (found,) = evaluate([color_file], data)
-        assert found.images == 9
-        assert found.top1 == pytest.approx(7 / 9)
-        assert {path.name for path in found.skipped} == {"notes.txt", "cut.png", "empty.png"}
-        assert all(str(path) in reason for path, reason in found.skipped.items())
+        assert len(found.answers.paths) == 9
+        assert top1(found) == pytest.approx(7 / 9)
+        assert {path.name for path in found.answers.skipped} == {
+            "notes.txt",
+            "cut.png",
+            "empty.png",
+        }
+        assert all(str(path) in reason for path, reason in found.answers.skipped.items())
 
     def test_prepares_images_as_the_sidecar_says(self, color_file, tmp_path):
         path = shutil.copy(color_file, tmp_path / "colors.tflite")
@@ -104,8 +121,8 @@ class TestEvaluate:
             description["input"].update(changes)
             sidecar.write_text(json.dumps(description))
             (found,) = evaluate([path], tmp_path / "data")
-            assert found.rule == "by the labels"
-            return COLORS[found.confusion[0].argmax()]
+            assert found.answers.rule == "by the labels"
+            return COLORS[np.argmax(matrix(found)[0])]
 
         assert taken_for(crop_pct=1.0) == "blue"
         assert taken_for(crop_pct=0.5) == "red"
@@ -124,10 +141,10 @@ class TestEvaluate:
         for folder in data.iterdir():
             folder.rename(data / folder.name[2:])
         (found,) = evaluate([path], data)
-        assert found.rule == "by the labels"
-        assert found.labels == ["GREEN", "RED", "BLUE"]
+        assert found.answers.rule == "by the labels"
+        assert found.answers.names == ("GREEN", "RED", "BLUE")
         # Class 0 is "green" by its name, and red by what the model answers.
-        assert found.confusion.tolist() == [[1, 2, 0], [3, 0, 0], [1, 0, 2]]
+        assert matrix(found) == [[1, 2, 0], [3, 0, 0], [1, 0, 2]]
 
     def test_without_a_sidecar_crops_as_told(self, color_file, tmp_path):
         image = Image.new("RGB", (80, 80), "blue")
@@ -136,7 +153,7 @@ class TestEvaluate:
         image.save(tmp_path / "0" / "0_red.png")
         (whole,) = evaluate([color_file], tmp_path, crop_pct=1.0)
         (middle,) = evaluate([color_file], tmp_path, crop_pct=0.5)
-        assert (whole.top1, middle.top1) == (0, 1)
+        assert (top1(whole), top1(middle)) == (0, 1)
 
     def test_files_of_different_needs_side_by_side(self, color_file, data, tmp_path):
         """Their sizes, crops and labels differ; each is evaluated as if alone."""
@@ -152,11 +169,11 @@ class TestEvaluate:
         reversed_, other = evaluate([wide_file, color_file], data)
         (alone,) = evaluate([color_file], data)
         # Without labels the folders are the classes in sorted order: blue, green, red.
-        assert (alone.rule, alone.confusion.tolist()) == (other.rule, other.confusion.tolist())
-        assert other.rule == "in sorted order"
-        assert other.confusion[0].tolist() == [1, 0, 2]
-        assert reversed_.rule == "by the labels"
-        assert reversed_.top1 == pytest.approx(7 / 9)
+        assert (alone.answers.rule, matrix(alone)) == (other.answers.rule, matrix(other))
+        assert other.answers.rule == "in sorted order"
+        assert matrix(other)[0] == [1, 0, 2]
+        assert reversed_.answers.rule == "by the labels"
+        assert top1(reversed_) == pytest.approx(7 / 9)
 
 
 @pytest.fixture(scope="module")
@@ -205,15 +222,16 @@ class TestBesideKeras:
         for found, path in ((float32, fashion_files[0]), (int8, fashion_files[1])):
             received = TFLiteModel(path).predict(inputs)
             ranks = np.argsort(-received, axis=1, kind="stable")
-            assert found.images == 40
-            assert found.rule == "by the labels"
+            assert len(found.answers.paths) == 40
+            assert found.reference == "fastvit_t8 fashion_mnist"
+            assert found.answers.rule == "by the labels"
             assert found.no_reference is None
-            assert found.top1 == pytest.approx(np.mean(ranks[:, 0] == labels))
-            assert found.top5 == np.mean((ranks[:, :5] == labels[:, None]).any(axis=1))
+            assert top1(found) == pytest.approx(np.mean(ranks[:, 0] == labels))
+            assert found.figures()["top5"] == np.mean((ranks[:, :5] == labels[:, None]).any(axis=1))
             assert found.agreement == np.mean(ranks[:, 0] == expected.argmax(axis=1))
             ratio = (expected**2).sum() / ((expected - received) ** 2).sum()
             assert found.sqnr_db == pytest.approx(10 * np.log10(ratio), abs=0.5)
-        assert float32.top1 > 0.85
+        assert top1(float32) > 0.85
         assert float32.agreement == 1
         assert float32.sqnr_db > 100 > 40 > int8.sqnr_db > 15
 
@@ -222,10 +240,11 @@ class TestBesideKeras:
         bare = shutil.copy(fashion_files[0], tmp_path / "bare.tflite")
         model = FastViTT8(weights="fashion_mnist", classes=10)
         model.save(tmp_path / "mine.keras")
-        reference = Reference(str(tmp_path / "mine.keras"), None)
         # The bare file has no labels, and its folders are not numbered.
         shutil.copytree(fashion_data / "BAG", tmp_path / "data" / "8_bag")
-        (found,) = evaluate([bare], tmp_path / "data", reference=reference, crop_pct=1.0)
+        models = [bare, tmp_path / "mine.keras"]
+        found, mine = evaluate(models, tmp_path / "data", crop_pct=1.0)
+        assert mine.reference is mine.no_reference is mine.agreement is None
         assert found.agreement == 1
         assert found.sqnr_db > 100
 
@@ -233,7 +252,10 @@ class TestBesideKeras:
         path = shutil.copy(color_file, tmp_path / "colors.tflite")
         write_sidecar(path, "fastvit_t8", "imagenet")
         which_color(activation="softmax").save(tmp_path / "mine.keras")
-        (found,) = evaluate([path], data, reference=Reference(str(tmp_path / "mine.keras"), None))
+        found, mine = evaluate([path, tmp_path / "mine.keras"], data)
+        assert found.reference == "mine.keras"
+        # The sidecar keeps the whole image, and a model of one's own nine tenths of it.
+        assert found.classifier.preparation != mine.classifier.preparation
         assert found.agreement == 1
         assert found.sqnr_db > 100
 
@@ -255,7 +277,7 @@ class TestBesideKeras:
         path = shutil.copy(color_file, tmp_path / "colors.tflite")
         write_sidecar(path, "fastvit_t8", "fashion_mnist")  # of ten classes, not of three
         (found,) = evaluate([path], data)
-        assert found.top1 == pytest.approx(7 / 9)
+        assert top1(found) == pytest.approx(7 / 9)
         assert "10 classes" in found.no_reference
 
 
@@ -349,6 +371,18 @@ class TestPlot:
         assert right_half.sum() < left.sum()
 
 
+CASES = {
+    "text alone": ["--text-embeddings", "labels.npz"],
+    "variant alone": ["fastvit_t8"],
+    "nothing": [],
+    "no data given": [],
+    "no gradients": ["--grad-cam", "--output", "out"],
+    "no folder": ["--grad-cam"],
+    "few": ["--corrupted", "-1"],
+}
+"""Arguments that do not go together."""
+
+
 class TestMain:
     def test_prints_and_writes(self, color_file, data, tmp_path, capsys):
         path = shutil.copy(color_file, tmp_path / "colors.tflite")
@@ -356,9 +390,9 @@ class TestMain:
         for i in range(7):
             (data / "0_red" / f"bad{i}.png").write_text("not an image")
         which_color().save(tmp_path / "mine.keras")
-        figures, chart = tmp_path / "figures.json", tmp_path / "chart.png"
-        options = ["--data", str(data), "--json", str(figures), "--plot", str(chart)]
-        assert main([str(path), str(color_file), *options]) == 0
+        figures = tmp_path / "figures.json"
+        options = ["--data", data, "--json", figures]
+        assert command("evaluate", path, color_file, *options, "--output", tmp_path / "out") == 0
         printed = " ".join(capsys.readouterr().out.split())
         assert "9 images, folders told apart by their numbers" in printed
         assert "77.78% │ 100.00%" in printed
@@ -369,17 +403,38 @@ class TestMain:
         assert "and 2 more" in printed
         assert "no Keras model beside it" in printed
         first, second = json.loads(figures.read_text())
-        assert first["path"] == str(path)
+        assert first["model"] == str(path)
         assert second["top1"] == pytest.approx(7 / 9)
         assert len(first["skipped"]) == 7
         assert first["agreement"] is None
-        assert chart.read_bytes().startswith(b"\x89PNG")
+        assert json.loads((tmp_path / "out" / "evaluation.json").read_text()) == [first, second]
+        assert (tmp_path / "out" / "confusion.png").read_bytes().startswith(b"\x89PNG")
 
-        options += ["--model", str(tmp_path / "mine.keras")]
-        assert main([str(path), *options]) == 0
-        assert re.search(r"100.00% │ .* dB", capsys.readouterr().out)
-        (first,) = json.loads(figures.read_text())
+        assert command("evaluate", path, tmp_path / "mine.keras", *options[:2], "--json", "-") == 0
+        printed = capsys.readouterr()
+        assert re.search(r"100.00% │ .* dB", printed.err)
+        first, mine = json.loads(printed.out)
         assert first["agreement"] == 1
+        assert mine["agreement"] is None
+
+    def test_what_earlier_releases_took(self, color_file, data, tmp_path, capsys):
+        which_color().save(tmp_path / "mine.keras")
+        chart, figures = tmp_path / "chart.png", tmp_path / "figures.json"
+        options = ["--plot", chart, "--model", tmp_path / "mine.keras", "--json", figures]
+        with pytest.warns(DeprecationWarning, match="until 0.3") as warned:
+            assert command("evaluate", color_file, "--data", data, *options) == 0
+        assert [str(warning.message) for warning in warned] == [
+            "`evaluate --model` works until 0.3: name the model beside the files: "
+            "`evaluate M.tflite MODEL`",
+            "`evaluate --plot` works until 0.3: `--output DIR` draws confusion.png",
+        ]
+        assert json.loads(figures.read_text())[0]["agreement"] == 1
+        assert chart.read_bytes().startswith(b"\x89PNG")
+        assert command("evaluate", "--help") == 0
+        printed = capsys.readouterr().out
+        assert "--output" in printed
+        assert "--plot" not in printed
+        assert "--model " not in printed
 
     @pytest.mark.parametrize(
         ("case", "message"),
@@ -388,7 +443,7 @@ class TestMain:
             ("cut", "does not load"),
             ("crash", "crashes LiteRT"),
             ("hash", "SHA-256"),
-            ("no classifier", r"logits \(1, classes\)"),
+            ("no classifier", r"scores \(1, classes\)"),
             ("no data", "Received: nothing at"),
             ("file as data", "which is no folder"),
             ("no folders", "without any"),
@@ -397,7 +452,14 @@ class TestMain:
             ("more folders than classes", "Received: 4 folders, 'a'"),
             ("labels", "2 labels for .*3"),
             ("other classes", "10 classes. Expected that number"),
-            ("weights alone", "expected --model as well"),
+            ("weights alone", "--weights are a variant's"),
+            ("text alone", "--text-embeddings are a Keras model's"),
+            ("variant alone", "expected --weights"),
+            ("nothing", "expected models to evaluate, or --run"),
+            ("no data given", "expected --data"),
+            ("no gradients", "only Keras models have"),
+            ("no folder", "expected --output as well"),
+            ("few", "Received: -1"),
             ("crop", "expected 0 < P <= 1"),
             ("sidecar", "would overwrite a sidecar"),
         ],
@@ -424,9 +486,11 @@ class TestMain:
         elif case == "labels":
             write_sidecar(path, "mine", None, labels=["a", "b"])
         elif case == "other classes":
-            options = ["--model", "fastvit_t8", "--weights", "fashion_mnist"]
+            options = ["fastvit_t8", "--weights", "fashion_mnist"]
         elif case == "weights alone":
             options = ["--weights", "fashion_mnist"]
+        elif case in CASES:
+            options = CASES[case]
         elif case == "crop":
             options = ["--crop-pct", "1.1"]
         elif case == "sidecar":
@@ -445,9 +509,9 @@ class TestMain:
             elif case == "more folders than classes":
                 for name in "abcd":
                     fill(data / name, "red")
-        with pytest.raises(SystemExit) as error:
-            main([str(path), "--data", str(data), *options])
-        assert error.value.code == 2
+        models = [] if case == "nothing" else [path]
+        given = [] if case == "no data given" else ["--data", data]
+        assert command("evaluate", *models, *options, *given) == 2
         printed = capsys.readouterr()
         assert re.search(message, printed.err)
         assert "Traceback" not in printed.err

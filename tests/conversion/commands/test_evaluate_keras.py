@@ -1,8 +1,8 @@
-"""`python -m keras_fastvit.evaluate`: from a folder of images to a report."""
+"""`evaluate` of Keras models: from a folder of images to a report."""
 
 import csv
+import importlib.util
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -13,19 +13,19 @@ from keras import layers
 from PIL import Image
 
 from keras_fastvit import class_names, load_image, preprocess_input
-from keras_fastvit.conversion.commands import evaluate_keras as command
-from keras_fastvit.conversion.commands import installed_command
-from keras_fastvit.conversion.commands.evaluate_keras import main
-from keras_fastvit.evaluation import report
-from keras_fastvit.evaluation.classifier import Answers
+from keras_fastvit.conversion.evaluation import report
+from keras_fastvit.conversion.evaluation.comparison import Evaluation, evaluate
+from keras_fastvit.evaluation.classifier import Answers, Classifier
 from keras_fastvit.evaluation.grad_cam_sheet import choose
 from keras_fastvit.evaluation.metrics import calibration_error, softmax
+from keras_fastvit.images.preparation import Preparation
+from tests.commands import command
 from tests.models import run, tiny
 
 DEMO = Path(__file__).resolve().parents[3] / "demo_images" / "fashion_mnist"
 FILES = {
     *("report.md", "evaluation.json", "per_class.csv", "grad_cam.png"),
-    *("robustness.csv", "robustness.png"),
+    *("confusion.png", "robustness.csv", "robustness.png"),
 }
 
 
@@ -55,7 +55,7 @@ def inputs_and_labels(data: Path, size: int, crop_pct: float):
 def check_files(folder: Path, logits: np.ndarray, labels: np.ndarray) -> None:
     """Compares what was written with what follows from the model's logits."""
     assert {path.name for path in folder.iterdir()} == FILES
-    content = json.loads((folder / "evaluation.json").read_text())
+    (content,) = json.loads((folder / "evaluation.json").read_text())
     best = logits.argsort(axis=1)[:, ::-1]
     right = best[:, 0] == labels
     assert content["images"] == len(labels) == 20
@@ -77,7 +77,7 @@ def check_files(folder: Path, logits: np.ndarray, labels: np.ndarray) -> None:
         picture = Image.open(folder / name).convert("RGB")
         assert len(picture.getcolors(10**7)) > 100
     text = (folder / "report.md").read_text()
-    assert f"| top-1 | {right.mean():.2%} |" in text
+    assert f" | {right.mean():.2%} | " in text
     assert text.count("\n| jpeg compression |") == 1
     assert "drawn by a program" in text
 
@@ -93,35 +93,39 @@ def test_a_keras_file(data, tmp_path, capsys):
     model.save(tmp_path / "mine.keras")
     names = tmp_path / "labels.txt"
     names.write_text("\n".join(f"kind {i}" for i in range(10)))
-    arguments = ["--model", str(tmp_path / "mine.keras"), "--labels", str(names)]
-    arguments += ["--data", str(data), "--crop-pct", "0.8", "--corrupted", "2"]
-    assert main([*arguments, "--output", str(tmp_path / "RUN")]) == 0
+    arguments = [tmp_path / "mine.keras", "--labels", names, "--data", data, "--crop-pct", "0.8"]
+    arguments += ["--corruptions", "--corrupted", "2", "--grad-cam"]
+    assert command("evaluate", *arguments, "--output", tmp_path / "RUN") == 0
 
     inputs, labels = inputs_and_labels(data, 32, 0.8)
     check_files(tmp_path / "RUN", np.log(run(model, inputs).astype("float64")), labels)
     printed = capsys.readouterr().out
     assert "mine.keras" in printed
-    assert "20 images of 10 classes, folders told apart by their numbers." in printed
-    assert "2 (notes.txt, cut.png)" in printed
+    assert "20 images, folders told apart by their numbers" in printed
+    assert "2 files were left out" in printed
+    text = (tmp_path / "RUN" / "report.md").read_text()
+    assert "20 images of 10 classes, folders told apart by their numbers." in text
+    assert "2 (notes.txt, cut.png)" in text
     assert "kind 3" in (tmp_path / "RUN" / "per_class.csv").read_text()
 
 
 @pytest.mark.single_backend
 def test_the_shipped_model(data, tmp_path, capsys):
-    arguments = ["--model", "fastvit_t8", "--weights", "fashion_mnist", "--data", str(data)]
-    assert main([*arguments, "--corrupted", "2", "--output", str(tmp_path)]) == 0
+    arguments = ["fastvit_t8", "--weights", "fashion_mnist", "--data", data]
+    more = ["--corrupted", "2", "--grad-cam", "--output", tmp_path]
+    assert command("evaluate", *arguments, *more) == 0
     from keras_fastvit import FastViTT8
 
     model = FastViTT8(weights="fashion_mnist", classes=10, classifier_activation=None)
     inputs, labels = inputs_and_labels(data, 64, 1.0)
     logits = run(model, inputs)
     check_files(tmp_path, logits, labels)
-    assert json.loads((tmp_path / "evaluation.json").read_text())["top1"] >= 0.8
+    assert json.loads((tmp_path / "evaluation.json").read_text())[0]["top1"] >= 0.8
     assert class_names("fashion_mnist")[9] in (tmp_path / "per_class.csv").read_text()
     capsys.readouterr()
 
     # Without --output nothing but the table, and the same again.
-    assert main([*arguments, "--corrupted", "0"]) == 0
+    assert command("evaluate", *arguments) == 0
     printed = capsys.readouterr().out
     assert f"{np.mean(logits.argmax(axis=1) == labels):.2%}" in printed
     assert "corruptions" not in printed
@@ -159,16 +163,16 @@ def test_the_report_names_partial_classes_and_hard_ones():
         *(base.paths, base.logits, np.array([0, 0, 0, 1]), np.array([4, 7]), True),
         *(("cat", "dog"), "by their synsets", {}),
     )
-    found = report.Evaluation("mine", Path("data"), partial, None)
-    assert any("Only the 2 classes that have folders count" in x for x in found.remarks())
-    assert "4,cat,3,1.000000" in report.per_class_csv(found)
-    assert "7,dog,1,1.000000" in report.per_class_csv(found)
-    assert json.loads(report.to_json(found))["robustness"] is None
-    text = report.to_markdown(found, ["python", "-m", "keras_fastvit.evaluate"])
+    classifier = Classifier("mine", lambda images: images, Preparation((8, 8)), 2)
+    found = [Evaluation(classifier, Path("data"), partial)]
+    assert any("Only the 2 classes that have folders count" in x for x in report.remarks(found))
+    assert "mine,4,cat,3,1.000000" in report.per_class_csv(found)
+    assert "mine,7,dog,1,1.000000" in report.per_class_csv(found)
+    assert report.to_figures(found)[0]["robustness"] is None
+    text = report.to_markdown(found, ["keras-fastvit", "evaluate"])
     assert "Robustness" not in text
     assert "| cat | 100.0% |" in text
-    whole = report.Evaluation("mine", Path("data"), base, None)
-    assert not any("Only the" in x for x in whole.remarks())
+    assert report.remarks([Evaluation(classifier, Path("data"), base)]) == []
 
 
 @pytest.mark.single_backend
@@ -177,71 +181,38 @@ def test_a_model_whose_places_are_not_known(data, tmp_path):
     image = keras.Input((16, 16, 3))
     rows = layers.SimpleRNN(8)(layers.Reshape((16, 48))(image))
     keras.Model(image, layers.Dense(10)(rows)).save(tmp_path / "rows.keras")
-    arguments = ["--model", str(tmp_path / "rows.keras"), "--data", str(data)]
-    assert main([*arguments, "--corrupted", "0", "--output", str(tmp_path / "RUN")]) == 0
+    options = ["--data", data, "--grad-cam", "--output", tmp_path / "RUN"]
+    assert command("evaluate", tmp_path / "rows.keras", *options) == 0
     text = (tmp_path / "RUN" / "report.md").read_text()
     assert "No pictures: Grad-CAM needs a model all of whose output" in text
     assert not (tmp_path / "RUN" / "grad_cam.png").exists()
 
 
 @pytest.mark.single_backend
-class TestRefuses:
-    @pytest.mark.parametrize(
-        ("options", "message"),
-        [
-            (["--data", "{data}"], "required: --model"),
-            (["--data", "{data}", "--model", "fastvit_t8"], "expected --weights"),
-            (["--data", "nowhere", "--model", "mine.keras"], "no 'mine.keras'"),
-            (["--model", "fastvit_t8"], "required: --data"),
-            (["--all-released"], "--all-released: expected one argument"),
-            (["--data", "{data}", "--model", "mine.keras", "--corrupted", "-1"], "Received: -1"),
-            (["--data", "{data}", "--model", "mine.keras", "--sharpness", "9"], "--sharpness"),
-        ],
+def test_a_missing_package_is_named_at_the_start(data, tmp_path, capsys, monkeypatch):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "scipy" else find_spec(name)
     )
-    def test_arguments(self, data, options, message, capsys, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        with pytest.raises(SystemExit) as error:
-            main([option.format(data=data) for option in options])
-        assert error.value.code == 2
-        printed = capsys.readouterr().err
-        assert re.search(message, printed)
-        assert "Traceback" not in printed
-
-    def test_a_folder_that_is_not_there(self, tmp_path, capsys):
-        arguments = ["--model", "fastvit_t8", "--weights", "fashion_mnist"]
-        with pytest.raises(SystemExit) as error:
-            main([*arguments, "--data", str(tmp_path / "nowhere")])
-        assert error.value.code == 2
-        assert "Received: nothing at" in capsys.readouterr().err
-
-    def test_a_missing_package_is_named_at_the_start(self, data, tmp_path, capsys, monkeypatch):
-        monkeypatch.setattr(command, "find_spec", lambda name: None if name == "scipy" else name)
-        arguments = ["--model", "fastvit_t8", "--weights", "fashion_mnist", "--data", str(data)]
-        with pytest.raises(SystemExit):
-            main([*arguments, "--output", str(tmp_path / "RUN")])
-        assert 'pip install "keras-fastvit[evaluate]"' in capsys.readouterr().err
-        assert not (tmp_path / "RUN").exists()
+    arguments = ["fastvit_t8", "--weights", "fashion_mnist", "--data", data, "--corruptions"]
+    assert command("evaluate", *arguments, "--output", tmp_path / "RUN") == 2
+    assert 'pip install "keras-fastvit[evaluate]"' in capsys.readouterr().err
+    assert not (tmp_path / "RUN").exists()
 
 
 @pytest.mark.single_backend
-class TestAllReleased:
-    def test_is_handed_to_the_installed_command(self, monkeypatch):
-        received = []
-
-        class Installed:
-            @staticmethod
-            def load():
-                return lambda arguments: received.append(arguments) or 0
-
-        monkeypatch.setattr(installed_command, "entry_points", lambda **kwargs: [Installed])
-        arguments = ["--output", "RUN", "--model", "fastvit_t8"]
-        assert main([*arguments, "--all-released", "imagenet/val"]) == 0
-        assert main(["--all-released=imagenet/val", *arguments]) == 0
-        assert received == [["evaluate-released", "imagenet/val", *arguments]] * 2
-
-    def test_where_it_is_not_installed(self, monkeypatch, capsys):
-        monkeypatch.setattr(installed_command, "entry_points", lambda **kwargs: [])
-        with pytest.raises(SystemExit) as error:
-            main(["--all-released", "imagenet/val"])
-        assert error.value.code == 2
-        assert "no command keras-fastvit" in capsys.readouterr().err
+def test_several_models_share_corrupted_images(data, tmp_path):
+    """Two that answer alike."""
+    image = keras.Input((None, None, 3))
+    pooled = layers.GlobalAveragePooling2D()(image)
+    dense = layers.Dense(10)
+    keras.Model(image, dense(pooled)).save(tmp_path / "first.keras")
+    dense.set_weights([2 * x for x in dense.get_weights()])  # the same best class
+    keras.Model(image, dense(pooled)).save(tmp_path / "second.keras")
+    models = [tmp_path / "first.keras", tmp_path / "second.keras"]
+    first, second = evaluate(models, data, image_size=(16, 16), corrupted=2)
+    assert first.robustness is not None
+    assert second.robustness is not None
+    np.testing.assert_array_equal(first.robustness.accuracy, second.robustness.accuracy)
+    assert second.agreement == 1
+    assert second.sqnr_db == pytest.approx(0, abs=1e-4)  # as much noise as signal

@@ -12,8 +12,7 @@ from PIL import Image
 from safetensors.numpy import save
 
 from keras_fastvit import FastViTT8, load_image, preprocess_input
-from keras_fastvit.conversion.commands import evaluate_released
-from keras_fastvit.conversion.commands.evaluate_released import RELEASED, main, published_top1
+from keras_fastvit.conversion.commands.released_accuracy import RELEASED, published_top1
 from keras_fastvit.conversion.commands.released_report import (
     Released,
     read_rows,
@@ -21,6 +20,7 @@ from keras_fastvit.conversion.commands.released_report import (
     write_rows,
 )
 from keras_fastvit.images.preprocessing import decode_predictions
+from tests.commands import command
 from tests.hub_server import HubServer
 from tests.models import run
 from tests.reference.fixtures import load
@@ -70,8 +70,15 @@ def test_there_are_fourteen_with_the_papers_figures():
 def test_measures_what_it_can_and_goes_on_later(imagenet, hub, tmp_path, capsys):
     weights = load("timm", "fastvit_t8").weights()
     hub.add("timm/fastvit_t8.apple_in1k", "model.safetensors", save(weights))
-    arguments = [str(imagenet), "--output", str(tmp_path / "RUN"), "--model", "fastvit_t8"]
-    assert main(arguments) == 1  # the hub has no distilled weights
+    arguments = [
+        "evaluate-released",
+        imagenet,
+        "--output",
+        str(tmp_path / "RUN"),
+        "--model",
+        "fastvit_t8",
+    ]
+    assert command(*arguments) == 1  # the hub has no distilled weights
     printed = capsys.readouterr().out
     assert "fastvit_t8 imagenet_distilled was not measured" in printed
     assert "2 (notes.txt, notes.txt)" in printed
@@ -89,7 +96,7 @@ def test_measures_what_it_can_and_goes_on_later(imagenet, hub, tmp_path, capsys)
 
     # What is measured stays: only the other weights are asked for.
     asked = len(hub.requests)
-    assert main(arguments) == 1
+    assert command(*arguments) == 1
     assert all("dist" in request.path for request in hub.requests[asked:])
     assert "76.2" in capsys.readouterr().out
 
@@ -118,17 +125,6 @@ class TestRows:
 def test_a_folder_that_is_not_imagenets(tmp_path, capsys):
     (tmp_path / "cats").mkdir()
     (tmp_path / "cats" / "1.png").write_bytes(b"")
-    with pytest.raises(SystemExit) as error:
-        main([str(tmp_path), "--output", str(tmp_path / "RUN"), "--model", "fastvit_t8"])
-    assert error.value.code == 2
+    options = ["--output", tmp_path / "RUN", "--model", "fastvit_t8"]
+    assert command("evaluate-released", tmp_path, *options) == 2
     assert "which of the 1000 classes" in capsys.readouterr().err
-
-
-def test_is_a_command_of_the_console_script(capsys):
-    from keras_fastvit.conversion.__main__ import main as console_script
-
-    with pytest.raises(SystemExit) as error:
-        console_script(["evaluate-released", "--help"])
-    assert error.value.code == 0
-    assert "released weights on ImageNet" in capsys.readouterr().out
-    assert evaluate_released.__doc__

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from keras_fastvit import fuse
-from keras_fastvit.conversion.commands.inspect import inspect, main
 from keras_fastvit.conversion.tflite import sidecar
 from keras_fastvit.conversion.tflite.delegation import delegation
+from keras_fastvit.conversion.tflite.inspection import inspect
 from keras_fastvit.conversion.tflite.schema import operators, read_graph
+from tests.commands import command
 from tests.models import TINY, tiny
 from tests.tflite_files import (
     crashing_content,
@@ -183,7 +184,7 @@ class TestDamage:
 class TestMain:
     def test_tables(self, files, capsys):
         write_sidecar(files[1], TINY.name, None, labels=["a", "b", "c", "d", "e"])
-        assert main([str(files[1])]) == 0
+        assert command("inspect", files[1]) == 0
         printed = capsys.readouterr().out
         found = inspect(files[1])
         for kind in found.operators:
@@ -202,17 +203,17 @@ class TestMain:
             del embedded[key]
         files[0].write_bytes(sidecar.embed(files[0].read_bytes(), embedded))
         write_sidecar(files[0], TINY.name, "mine.h5")
-        assert main([str(files[0])]) == 0
+        assert command("inspect", files[0]) == 0
         printed = capsys.readouterr().out
         assert "as in the sidecar" in printed
         assert printed.count("mine.h5") == 1
         write_sidecar(files[0], TINY.name, "other.h5")
-        assert main([str(files[0])]) == 0
+        assert command("inspect", files[0]) == 0
         printed = capsys.readouterr().out
         assert printed.count("mine.h5") == printed.count("other.h5") == 1
 
     def test_json(self, files, capsys):
-        assert main([str(files[0]), "--json"]) == 0
+        assert command("inspect", files[0], "--json") == 0
         printed = json.loads(capsys.readouterr().out)
         found = inspect(files[0])
         assert printed["path"] == str(files[0])
@@ -224,6 +225,13 @@ class TestMain:
             "macs": found.operators[0].macs,
         }
         assert printed["inputs"][0]["shape"] == [1, 64, 64, 3]
+        assert command("inspect", "--json", files[0]) == 0  # in this order, too
+        assert json.loads(capsys.readouterr().out) == printed
+        assert command("inspect", files[0], "--json", files[0].with_suffix(".txt")) == 0
+        assert "CONV_2D" in capsys.readouterr().out
+        assert json.loads(files[0].with_suffix(".txt").read_text()) == printed
+        assert command("inspect", files[0], "--json", files[0].with_suffix(".json")) == 2
+        assert "overwrite a sidecar" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
         ("content", "message"),
@@ -247,9 +255,7 @@ class TestMain:
             changed = np.frombuffer(whole, "uint8").copy()
             changed[whole.rindex(b"serving")] ^= 1
             path.write_bytes(changed.tobytes())
-        with pytest.raises(SystemExit) as error:
-            main([str(path)])
-        assert error.value.code == 2
+        assert command("inspect", path) == 2
         printed = capsys.readouterr()
         assert printed.out == ""
         assert printed.err.count("\n") == 1

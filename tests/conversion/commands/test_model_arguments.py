@@ -7,15 +7,10 @@ import keras
 import pytest
 
 from keras_fastvit import FastViT
-from keras_fastvit.conversion.commands.model_arguments import (
-    ModelFacts,
-    add_model_arguments,
-    load_model,
-    model_facts,
-    normalization_of,
-)
-from keras_fastvit.conversion.tflite.preparation import Preparation
-from keras_fastvit.images.normalizations import CLIP_MEAN, CLIP_STD
+from keras_fastvit.conversion.commands.model_arguments import add_model_arguments
+from keras_fastvit.conversion.model_source import ModelFacts, load_model, model_facts
+from keras_fastvit.images.normalizations import CLIP_MEAN, CLIP_STD, normalization_of
+from keras_fastvit.images.preparation import Preparation
 from keras_fastvit.images.preprocessing import class_names
 
 pytestmark = pytest.mark.single_backend

@@ -1,6 +1,5 @@
 """Weights from one layout to another: as a function, as a command, and with a full disk."""
 
-import math
 import subprocess
 import sys
 import textwrap
@@ -10,16 +9,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from keras_fastvit import FastViT, FastViTSA12
-from keras_fastvit.conversion.commands import port as module
-from keras_fastvit.conversion.commands.port import (
-    OUTPUTS,
-    TOLERANCE,
-    Comparison,
-    load,
-    main,
-    port_weights,
-)
+from keras_fastvit.weights.porting import load, port_weights
 from keras_fastvit.weights.torch_state import load_torch_state, to_torch_state
+from tests.commands import command
 from tests.reference import fixtures
 
 T8, SA12 = "fastvit_t8", "fastvit_sa12"
@@ -113,7 +105,7 @@ class TestWhatCannotBeWritten:
         # In a process of its own, which ends as it should: HDF5 tries to write again at exit.
         code = f"""
             import resource
-            from keras_fastvit.conversion.commands.port import port_weights
+            from keras_fastvit.weights.porting import port_weights
             resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
             port_weights({str(checkpoint("timm", T8))!r}, {T8!r}, {str(output)!r}, {to!r})
             """
@@ -140,17 +132,14 @@ class TestCommand:
     def test_ports(self, checkpoint, tmp_path, capsys):
         output = tmp_path / "W.safetensors"
         arguments = [str(checkpoint("timm", T8)), "--model", T8, "--to", "apple"]
-        assert main([*arguments, "--output", str(output)]) == 0
+        assert command("port", *arguments, "--output", output) == 0
         assert load_file(output).keys() == fixtures.load("apple", T8).shapes.keys()
         assert f"{output}: {output.stat().st_size} bytes, apple's layout" in capsys.readouterr().out
 
     @pytest.mark.parametrize(
         ("arguments", "expected"),
         [
-            ([], "expected --output, --verify, or both"),
-            (["imagenet", "--model", T8], "expected --output, --verify, or both"),
-            (["--model", T8, "--output", "W.weights.h5"], "--output needs an INPUT"),
-            (["imagenet", "--output", "W.weights.h5"], "INPUT needs a --model"),
+            ([], "required: input, --model, --output"),
             (["imagenet", "--model", "fastvit_t9", "--output", "W"], "invalid choice"),
             (["imagnet", "--model", T8, "--output", "W.weights.h5"], "Unknown `weights`"),
             (["missing.pth", "--model", T8, "--output", "W.weights.h5"], "no weights file"),
@@ -158,30 +147,5 @@ class TestCommand:
         ],
     )
     def test_says_what_is_wrong(self, arguments, expected, capsys):
-        with pytest.raises(SystemExit) as caught:
-            main(arguments)
-        assert caught.value.code == 2
+        assert command("port", *arguments) == 2
         assert expected in capsys.readouterr().err
-
-    def test_says_what_the_comparison_needs(self, monkeypatch, capsys):
-        monkeypatch.setitem(sys.modules, "timm", None)
-        module.timm_reference.import_timm.cache_clear()
-        with pytest.raises(SystemExit) as caught:
-            main(["--verify", "--model", T8])
-        assert caught.value.code == 2
-        assert "The comparison needs timm" in capsys.readouterr().err
-
-    @pytest.mark.parametrize(
-        ("largest", "status"), [(0.9, 0), (1.1, 1), (math.nan, 1), (math.inf, 1)]
-    )
-    def test_one_difference_above_the_bound_fails(self, monkeypatch, capsys, largest, status):
-        differences = dict.fromkeys(OUTPUTS, 0.0) | {"P3": largest * TOLERANCE}
-        rows = [
-            Comparison(T8, "training form", (97, 75), dict.fromkeys(OUTPUTS, 0.0)),
-            Comparison(T8, "inference form", (97, 75), differences),
-            Comparison(T8, "written for timm", (97, 75), dict.fromkeys(OUTPUTS, 0.0)),
-        ]
-        monkeypatch.setattr(module, "verify_random", lambda variant: rows)
-        assert main(["--verify", "--model", T8]) == status
-        lines = capsys.readouterr().out.splitlines()
-        assert ["above" in line for line in lines] == [False, False, bool(status), False]

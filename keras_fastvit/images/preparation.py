@@ -1,4 +1,4 @@
-"""How an image file becomes the input of a `.tflite` file, as the file's sidecar says."""
+"""How an image file becomes a model's input, as plain data: a sidecar can say it."""
 
 import os
 from dataclasses import dataclass
@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_fastvit.conversion.tflite.sidecar_schema import Description
-from keras_fastvit.images.normalizations import IMAGENET_MEAN, IMAGENET_STD, NORMALIZATIONS
-from keras_fastvit.images.preprocessing import (
-    load_image,
+from keras_fastvit.images.normalizations import (
+    DEFAULT_CROP_PCT,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    NORMALIZATIONS,
 )
+from keras_fastvit.images.preprocessing import load_image
 
 Array = NDArray[Any]
-
-CROP_PCT = 0.9
-"""Where there is no sidecar: `load_image`'s default."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Preparation:
     """
 
     size: tuple[int, int]
-    crop_pct: float = CROP_PCT
+    crop_pct: float = DEFAULT_CROP_PCT
     interpolation: str = "bicubic"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
@@ -46,11 +45,26 @@ class Preparation:
         return cls(size, crop_pct, mean=mean, std=std)
 
     @classmethod
-    def from_sidecar(cls, description: Description, size: tuple[int, int]) -> "Preparation":
-        """Reads what `sidecar.read` has returned of a file whose images are of that size."""
+    def from_sidecar(cls, description: dict[str, Any], size: tuple[int, int]) -> "Preparation":
+        """Reads the sidecar of a `.tflite` file whose images are of that size."""
         image = description["input"]
         mean, std = tuple(image["mean"]), tuple(image["std"])
         return cls(size, image["crop_pct"], image["interpolation"], mean, std)
+
+    def load(self, path: str | os.PathLike[str]) -> Array:
+        """Returns an image file's pixels, uint8 `(height, width, 3)`.
+
+        Raises:
+            OSError: If the file cannot be read.
+            ValueError: If it is no image.
+        """
+        return load_image(path, self.size, self.crop_pct, self.interpolation)
+
+    def normalize(self, pixels: Array) -> Array:
+        """Maps uint8 pixels `(…, 3)` to the model's input, float32."""
+        mean, std = np.array(self.mean, "float32"), np.array(self.std, "float32")
+        normalised: Array = (pixels.astype("float32") / 255.0 - mean) / std
+        return normalised
 
     def __call__(self, path: str | os.PathLike[str]) -> Array:
         """Returns the normalised image, float32 `(height, width, 3)`.
@@ -59,7 +73,4 @@ class Preparation:
             OSError: If the file cannot be read.
             ValueError: If it is no image.
         """
-        pixels = load_image(path, self.size, self.crop_pct, self.interpolation)
-        mean, std = np.array(self.mean, "float32"), np.array(self.std, "float32")
-        normalised: Array = (pixels.astype("float32") / 255.0 - mean) / std
-        return normalised
+        return self.normalize(self.load(path))

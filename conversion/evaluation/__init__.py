@@ -1,0 +1,1 @@
+"""Classifiers from files, side by side on the same images: accuracy, agreement, robustness."""
