@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME",
         help=f"leave out a rewrite of the target's ({', '.join(REWRITES)}) or a remedy for "
-        f"int8's noise ({', '.join(CURES)}); may be repeated",
+        f"int8's noise ({', '.join(TECHNIQUES)}); may be repeated",
     )
     parser.add_argument(
         "--gelu",

@@ -4,10 +4,9 @@ from typing import Any, NamedTuple
 
 import keras
 from keras import layers, ops
-from keras.src.ops.nn import Softmax
-from keras.src.ops.numpy import Einsum
 
 from keras_fastvit.architecture.layers import InferenceForm, chain
+from keras_fastvit.graph.keras_internals import Einsum, Softmax
 from keras_fastvit.graph.rewriting import GraphRewriter, named, origin
 
 
@@ -61,7 +60,7 @@ def _attention_before(operation: Any, args: tuple[Any, ...]) -> _Attention | Non
     ]
     if x is None or any(source is not x for source in sources) or origin(weights)[0].axis != -1:
         return None
-    return _Attention(x, *(origin(projected)[0] for projected in (query, key, value)), operation)
+    return _Attention(x, origin(query)[0], origin(key)[0], origin(value)[0], operation)
 
 
 def _inputs(x: Any, what: str | type) -> tuple[Any, Any]:
