@@ -34,23 +34,14 @@ from keras_fastvit.conversion.commands.model_arguments import (
     source_of,
 )
 from keras_fastvit.conversion.commands.running import UsageError
+from keras_fastvit.conversion.exporting.precisions import PRECISIONS
+from keras_fastvit.conversion.lowering.targets import GELUS, REWRITES, TARGETS
+from keras_fastvit.conversion.quantization.techniques import TECHNIQUES
 
 if TYPE_CHECKING:
     from keras_fastvit.conversion.exporting.report import Export
 
-PRECISIONS = ("none", "fp16", "dynamic", "int8")
-TARGETS = ("cpu", "gpu", "npu")
-GELUS = ("sigmoid", "operator")
 FEWEST = 16
-REWRITES = (
-    "batch_norm",
-    "attention",
-    "depth_multiplier",
-    "depthwise",
-    "strided_depthwise",
-    "upsampling",
-)
-CURES = ("equalise", "ranges", "refit", "rounding")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", choices=TARGETS, default="cpu", help="(default: cpu)")
     parser.add_argument(
         "--without",
-        choices=(*REWRITES, *CURES),
+        choices=(*REWRITES, *TECHNIQUES),
         action="append",
         default=[],
         metavar="NAME",
