@@ -41,7 +41,7 @@ from keras_fastvit.conversion.lowering.lower import REWRITES
 from keras_fastvit.conversion.quantization import layer_by_layer as quantization
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.conversion.tflite.timing import benchmark
-from keras_fastvit.evaluation import agreement as metrics
+from keras_fastvit.evaluation import metrics
 from keras_fastvit.evaluation.metrics import top_k_accuracy
 from keras_fastvit.weights.torch_state import to_torch_state
 

@@ -36,7 +36,7 @@ from keras_fastvit import FastViTT8, fuse, preprocess_input
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.conversion.exporting.export import export
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
-from keras_fastvit.evaluation.agreement import sqnr_db
+from keras_fastvit.evaluation.metrics import sqnr_db
 from keras_fastvit.evaluation.point_errors import mean_point_error, procrustes_error
 from keras_fastvit.tasks import HandMesh, HandModel, Mano, split_parameters
 from keras_fastvit.training.hand_mesh.losses import LOSSES, PARTS, learner, meshes

@@ -42,8 +42,7 @@ from keras_fastvit.conversion.quantization.layer_by_layer import (
     quantize_as_trained,
 )
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
-from keras_fastvit.evaluation.agreement import agreement, sqnr_db
-from keras_fastvit.evaluation.metrics import top_k_accuracy
+from keras_fastvit.evaluation.metrics import agreement, sqnr_db, top_k_accuracy
 from keras_fastvit.graph.logits import to_logits
 
 Array = NDArray[Any]

@@ -34,7 +34,7 @@ from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.conversion.exporting.export import export
 from keras_fastvit.conversion.exporting.report import Export
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
-from keras_fastvit.evaluation.agreement import sqnr_db
+from keras_fastvit.evaluation.metrics import sqnr_db
 from keras_fastvit.tasks import SemanticFPN
 
 Array = NDArray[Any]

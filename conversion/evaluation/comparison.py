@@ -18,9 +18,15 @@ from keras_fastvit.conversion.evaluation.classifiers import (
     named_reference,
 )
 from keras_fastvit.conversion.model_source import ModelSource
-from keras_fastvit.evaluation.agreement import agreement, sqnr_db
 from keras_fastvit.evaluation.classifier import Answers, Classifier, classify, readings
-from keras_fastvit.evaluation.metrics import calibration_error, per_class_accuracy, ranks, softmax
+from keras_fastvit.evaluation.metrics import (
+    agreement,
+    calibration_error,
+    per_class_accuracy,
+    ranks,
+    softmax,
+    sqnr_db,
+)
 from keras_fastvit.evaluation.robustness import RUNS, Robustness, measure
 from keras_fastvit.images.folders import ImageFolders, find_images
 from keras_fastvit.progress import Progress

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from keras_fastvit.conversion.exporting.output_names import ONLY
 from keras_fastvit.conversion.tflite.delegation import Delegation
-from keras_fastvit.evaluation.agreement import agreement, sqnr_db
+from keras_fastvit.evaluation.metrics import agreement, sqnr_db
 
 Array = NDArray[Any]
 

@@ -56,7 +56,7 @@ from keras_fastvit.conversion.quantization.weight_rounding import (
     refit,
     round_kernel,
 )
-from keras_fastvit.evaluation.agreement import sqnr_db
+from keras_fastvit.evaluation.metrics import sqnr_db
 from keras_fastvit.graph.rewriting import calls_of, origin
 
 Array = NDArray[Any]

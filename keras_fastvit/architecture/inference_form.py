@@ -4,9 +4,9 @@ from typing import Any
 
 import keras
 from keras import tree
-from keras.src.models.functional import Functional
 
 from keras_fastvit.architecture.layers import Dropout, FastViTLayer
+from keras_fastvit.graph.keras_internals import Functional
 from keras_fastvit.graph.rewriting import GraphRewriter, graph_of
 
 _FUSIBLE = (FastViTLayer, Dropout)

@@ -1,4 +1,4 @@
-"""How good a classifier's outputs are. Pure NumPy."""
+"""How good a classifier's outputs are, and how near to another's. Pure NumPy."""
 
 from typing import Any
 
@@ -117,3 +117,36 @@ def calibration_error(probabilities: Array, labels: Array, bins: int = BINS) -> 
     """
     shares, confidences, accuracies = reliability(probabilities, labels, bins)
     return float(np.nansum(shares * np.abs(accuracies - confidences)))
+
+
+def agreement(reference: Array, received: Array) -> float:
+    """Returns the share of the images for which both have the same best class, 0..1.
+
+    Args:
+        reference: `(images, classes)`.
+        received: The same shape.
+
+    >>> agreement(np.array([[0, 1], [2, 1]]), np.array([[3, 4], [0, 5]]))
+    0.5
+    """
+    return float(np.mean(reference.argmax(axis=1) == received.argmax(axis=1)))
+
+
+def sqnr_db(reference: Array, received: Array) -> float:
+    """Returns the signal-to-quantisation-noise ratio in decibels, of all values together.
+
+    `10·log10(Σ y² / Σ (y − ŷ)²)`, y being the reference. Infinite where both are equal.
+
+    Args:
+        reference: Array of any shape, such as the logits `(images, classes)` of a float model.
+        received: The same shape.
+
+    >>> round(sqnr_db(np.array([3.0, 4.0]), np.array([3.0, 4.5])), 2)
+    20.0
+    """
+    reference = reference.astype("float64")
+    noise = np.sum((reference - received) ** 2)
+    if noise == 0:
+        return float("inf")
+    with np.errstate(divide="ignore"):  # an all-zero reference: minus infinity
+        return float(10 * np.log10(np.sum(reference**2) / noise))

@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 from keras import tree
-from keras.src.models.functional import Functional
 
+from keras_fastvit.graph.keras_internals import Functional
 from keras_fastvit.graph.rewriting import (
     GraphRewriter,
     copy_of,

@@ -3,9 +3,8 @@
 from typing import Any
 
 import keras
-from keras.src.models.functional import Functional
-from keras.src.ops.nn import Softmax
 
+from keras_fastvit.graph.keras_internals import Functional, Softmax
 from keras_fastvit.graph.rewriting import graph_of, origin
 
 

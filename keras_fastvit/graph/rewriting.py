@@ -6,7 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 from keras import tree
-from keras.src.models.functional import Functional
+
+from keras_fastvit.graph.keras_internals import Functional
 
 
 class GraphRewriter:

@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from keras.src.saving import saving_lib
-
 from keras_fastvit.architecture.model import FastViT
+from keras_fastvit.graph.keras_internals import saving_lib
 from keras_fastvit.weights.file_kinds import contents, existing_file, refusal
 from keras_fastvit.weights.variables import HEAD, check_names, checked, weights_of
 

@@ -6,9 +6,6 @@ from pathlib import Path
 
 import keras
 
-# Its layers are then known to Keras.
-import keras_fastvit  # noqa: F401
-
 _LONGEST_REASON = 300
 
 

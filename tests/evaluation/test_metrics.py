@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from keras_fastvit.evaluation.metrics import (
+    agreement,
     calibration_error,
     per_class_accuracy,
     ranks,
     reliability,
     softmax,
+    sqnr_db,
     top_k_accuracy,
 )
 
@@ -118,3 +120,28 @@ class TestCalibration:
         logits[wrong] = np.roll(logits[wrong], 1, axis=1)
         assert calibration_error(softmax(logits), labels) < 0.03
         assert calibration_error(softmax(10 * logits), labels) > 0.25
+
+
+def test_agreement_is_of_the_best_classes():
+    reference = np.array([[0.1, 0.9], [0.8, 0.2], [0.4, 0.6], [0.3, 0.7]])
+    received = np.array([[10, 90], [51, 49], [60, 40], [0, 1]])
+    assert agreement(reference, received) == 0.75
+
+
+class TestSqnr:
+    def test_is_the_ratio_of_energies(self):
+        rng = np.random.default_rng(0)
+        reference = rng.normal(size=(100, 10)).astype("float32")
+        noise = rng.normal(size=(100, 10)).astype("float32")
+        expected = 10 * np.log10((reference**2).sum() / (0.01**2 * (noise**2).sum()))
+        assert sqnr_db(reference, reference + 0.01 * noise) == pytest.approx(expected, abs=1e-3)
+        # Of all values together: not a mean of each image's.
+        assert sqnr_db(np.array([[10.0], [1.0]]), np.array([[10.0], [2.0]])) == pytest.approx(
+            20.04, abs=0.01
+        )
+
+    def test_extremes(self):
+        values = np.ones((2, 2), "float32")
+        assert sqnr_db(values, values) == np.inf
+        assert sqnr_db(0 * values, values) == -np.inf
+        assert np.isnan(sqnr_db(values, np.nan * values))

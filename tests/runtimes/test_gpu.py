@@ -3,7 +3,7 @@
 import pytest
 
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
-from keras_fastvit.evaluation.agreement import sqnr_db
+from keras_fastvit.evaluation.metrics import sqnr_db
 from tests.models import relative_difference
 from tests.runtimes.models import VARIANTS, on_sa12, on_t8
 from tests.runtimes.processes import GPU, RefusedError, run

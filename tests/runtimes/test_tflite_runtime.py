@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
-from keras_fastvit.evaluation.agreement import agreement, sqnr_db
-from keras_fastvit.evaluation.metrics import top_k_accuracy
+from keras_fastvit.evaluation.metrics import agreement, sqnr_db, top_k_accuracy
 from tests.models import relative_difference
 from tests.runtimes.models import VARIANTS, on_sa12, on_t8
 from tests.runtimes.processes import TFLITE_RUNTIME, run

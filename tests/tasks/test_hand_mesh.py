@@ -8,7 +8,7 @@ from keras import ops
 import keras_fastvit
 from keras_fastvit.conversion.exporting.export import export
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
-from keras_fastvit.evaluation.agreement import sqnr_db
+from keras_fastvit.evaluation.metrics import sqnr_db
 from keras_fastvit.tasks import HandMesh, Mano, project, split_parameters
 from keras_fastvit.tasks.mano_file import hand_model
 from tests.models import gradients, images, randomize, relative_difference, run, tiny

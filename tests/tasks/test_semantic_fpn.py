@@ -12,7 +12,7 @@ from torch.nn import functional
 from keras_fastvit import FastViT, fuse
 from keras_fastvit.conversion.exporting.export import export
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
-from keras_fastvit.evaluation.agreement import sqnr_db
+from keras_fastvit.evaluation.metrics import sqnr_db
 from keras_fastvit.tasks import SemanticFPN
 from tests.models import (
     BACKEND,

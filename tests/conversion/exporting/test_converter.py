@@ -15,7 +15,7 @@ from keras_fastvit.conversion.exporting.converter_process import reason, to_tfli
 from keras_fastvit.conversion.quantization.layer_report import LayerError
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.conversion.tflite.schema import operators, read_graph
-from keras_fastvit.evaluation.agreement import sqnr_db
+from keras_fastvit.evaluation.metrics import sqnr_db
 from tests.models import images, randomize, relative_difference, run
 
 pytestmark = pytest.mark.single_backend

@@ -31,7 +31,7 @@ from keras_fastvit.conversion.quantization.layer_report import LayerError
 from keras_fastvit.conversion.tflite import sidecar
 from keras_fastvit.conversion.tflite.runtime import TFLiteFile, TFLiteModel
 from keras_fastvit.conversion.tflite.schema import operators
-from keras_fastvit.evaluation.agreement import sqnr_db
+from keras_fastvit.evaluation.metrics import sqnr_db
 from keras_fastvit.images.normalizations import NORMALIZATIONS
 from keras_fastvit.weights.torch_state import load_torch_state, to_torch_state
 from tests.models import images, randomize, relative_difference, run, tiny

@@ -35,7 +35,7 @@ from keras_fastvit.conversion.quantization.ranges import (
     scale_and_zero_point,
 )
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
-from keras_fastvit.evaluation.agreement import sqnr_db
+from keras_fastvit.evaluation.metrics import sqnr_db
 from keras_fastvit.weights.model_files import read_model_file
 from tests.conversion.quantization.test_layer_by_layer import calibration, quantisations
 from tests.models import gradients, images, randomize, run, tiny

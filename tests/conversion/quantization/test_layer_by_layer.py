@@ -13,7 +13,7 @@ from keras_fastvit.conversion.quantization.layer_by_layer import CURES, quantize
 from keras_fastvit.conversion.quantization.ranges import scale_and_zero_point
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.conversion.tflite.schema import operators, read_graph
-from keras_fastvit.evaluation.agreement import sqnr_db
+from keras_fastvit.evaluation.metrics import sqnr_db
 from keras_fastvit.graph.rewriting import calls_of
 from tests.models import images, randomize, run, tiny
 

@@ -10,9 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from keras.src.models.functional import Functional
 from numpy.typing import NDArray
 
+from keras_fastvit.graph.keras_internals import Functional
 from keras_fastvit.graph.rewriting import calls_of, graph_of
 
 Array = NDArray[Any]
@@ -35,6 +35,12 @@ def grad_cam(model: keras.Model, images: Array, classes: Array) -> Array:
 
     Raises:
         ValueError: If the model has no feature map that all of its output comes from.
+
+    Example:
+    >>> from keras_fastvit import FastViTT8
+    >>> model = FastViTT8(weights=None, input_shape=(64, 64, 3), classifier_activation=None)
+    >>> grad_cam(model.fuse(), np.zeros((1, 64, 64, 3), "float32"), np.array([281])).shape
+    (1, 2, 2)
     """
     to_features, to_logits = split_at_features(model)
     features = ops.convert_to_numpy(to_features.predict(images, verbose=0))
