@@ -21,6 +21,7 @@
 #   make parity      the same weights through timm and through this package
 #   make constraints the pins of constraints.txt, anew
 #   make clean       removes .venv and everything built
+#   make help        this list
 
 # An assignment, so that a PYTHON in the environment does not count but `make PYTHON=…` does.
 # The candidates are run, not looked up: a version manager's shim can exist and still not work.
@@ -46,7 +47,7 @@ INSTALLED := build/runtimes
 .NOTPARALLEL:
 .PHONY: demo test test-fast coverage lint types bench bench-keras bench-litert bench-runtimes bench-accuracy \
 	bench-training bench-robustness bench-hand-mesh bench-segmentation parity \
-	constraints clean $(BACKENDS:%=test-%) test-runtimes $(RUNTIMES:%=test-%)
+	constraints clean help $(BACKENDS:%=test-%) test-runtimes $(RUNTIMES:%=test-%)
 
 demo: $(VENV)/.demo
 	KERAS_BACKEND=tensorflow $(RUN) -m benchmarks.demo
@@ -121,6 +122,9 @@ bench-segmentation: $(VENV)/.test
 
 parity: $(VENV)/.reference
 	$(RUN) -m benchmarks.parity
+
+help:
+	@sed -n 's/^#   //p' Makefile
 
 include android_demo/android.mk
 

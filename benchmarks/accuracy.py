@@ -37,7 +37,7 @@ from keras_fastvit import fuse
 from keras_fastvit.applications import CONSTRUCTORS
 from keras_fastvit.conversion.commands.machine import machine
 from keras_fastvit.conversion.exporting.export import export
-from keras_fastvit.conversion.lowering.lower import REWRITES
+from keras_fastvit.conversion.lowering.targets import REWRITES
 from keras_fastvit.conversion.quantization import layer_by_layer as quantization
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.conversion.tflite.timing import benchmark

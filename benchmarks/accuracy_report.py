@@ -1,4 +1,4 @@
-"""What `make bench-accuracy` has measured: as data, beside what is wanted."""
+"""The results of `make bench-accuracy`, as data, with the limits that they are held to."""
 
 import json
 from collections.abc import Callable

@@ -35,21 +35,16 @@ from typing import Any
 import keras
 import numpy as np
 from rich.console import Console
-from rich.progress import track
 
 from benchmarks.coco_data import DetectionBatches, Pictures, find_pictures, fitted
-from keras_fastvit.architecture.variants import get_variant
+from keras_fastvit.architecture.variants import VARIANTS, get_variant
 from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.conversion.commands import running
+from keras_fastvit.conversion.commands.train import not_negative_int, positive_float, positive_int
 from keras_fastvit.images.normalizations import normalization_of
 from keras_fastvit.images.preprocessing import preprocess_input
-from keras_fastvit.training.heads import (
-    add_training_arguments,
-    backbone,
-    compiled,
-    fit,
-    positive_int,
-    run,
-)
+from keras_fastvit.progress import Progress
+from keras_fastvit.training.heads import backbone, compiled, fit
 from keras_fastvit.training.run_folder import RunFolder
 from keras_fastvit.weights.model_files import read_model_file
 
@@ -140,7 +135,7 @@ def train(args: argparse.Namespace, pictures: Pictures, console: Console) -> ker
 
 
 def detections(
-    model: keras.Model, pictures: Pictures, batch_size: int, console: Console
+    model: keras.Model, pictures: Pictures, batch_size: int, progress: Progress
 ) -> list[dict[str, Any]]:
     """Returns the boxes that a detector finds, as rows of COCO's format of results.
 
@@ -148,20 +143,15 @@ def detections(
         model: RetinaNet of KerasHub, of as many classes as there are categories.
         pictures: Where to look.
         batch_size: Images at once.
-        console: Where progress is shown.
+        progress: Where it is shown.
 
     Raises:
         FileNotFoundError, ValueError: If an image cannot be read.
     """
     side = model.input_shape[1]
     rows: list[dict[str, Any]] = []
-    for start in track(
-        range(0, len(pictures.paths), batch_size),
-        "Detecting",
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ):
+    starts = range(0, len(pictures.paths), batch_size)
+    for start in progress.track(starts, "Detecting", len(starts)):
         part = slice(start, start + batch_size)
         squares = [fitted(path, side) for path in pictures.paths[part]]
         pixels = np.stack([np.asarray(square) for square, _ in squares])
@@ -204,7 +194,10 @@ def read(path: Path, classes: int) -> keras.Model:
     return model
 
 
-def _work(args: argparse.Namespace, console: Console) -> None:
+def _run(args: argparse.Namespace) -> int:
+    if (args.model is None or args.output is None) == (args.evaluate is None):
+        raise running.UsageError("expected --model and --output to train, or --evaluate alone")
+    console = Console(markup=False, highlight=False)
     looked_at = find_pictures(args.data, "val2017")
     if args.evaluate is None:
         model = train(args, find_pictures(args.data, "train2017").with_boxes(), console)
@@ -212,10 +205,12 @@ def _work(args: argparse.Namespace, console: Console) -> None:
     else:
         model = compiled(read(args.evaluate, len(looked_at.categories)))
         path = args.evaluate.with_name("detections.json")
-    rows = detections(model, looked_at, args.batch_size, console)
+    with Progress(console) as progress:
+        rows = detections(model, looked_at, args.batch_size, progress)
     with written_beside(path) as unfinished:
         unfinished.write_text(json.dumps(rows), encoding="utf-8")
     console.print(f"{path}: {len(rows)} boxes in {len(looked_at.paths)} images", soft_wrap=True)
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -224,7 +219,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m benchmarks.coco",
         description="Trains KerasHub's RetinaNet on COCO with a FastViT, and detects.",
     )
-    add_training_arguments(parser, "folder with annotations, train2017 and val2017")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder with annotations, train2017 and val2017",
+    )
+    parser.add_argument("--model", choices=VARIANTS, metavar="MODEL", help=", ".join(VARIANTS))
+    parser.add_argument("--weights", metavar="W", help="what the backbone starts from")
+    parser.add_argument("--output", type=Path, metavar="RUN", help="folder to write to")
+    parser.add_argument("--evaluate", type=Path, metavar="M.keras", help="only detect with this")
+    parser.add_argument("--learning-rate", type=positive_float, metavar="R")
+    parser.add_argument("--seed", type=not_negative_int, default=0, metavar="N")
     for name, default, text in (
         ("--epochs", EPOCHS, "of training"),
         ("--batch-size", BATCH, "images a step"),
@@ -233,7 +240,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.add_argument(
             name, type=positive_int, default=default, metavar="N", help=f"{text} ({default})"
         )
-    return run(parser, parser.parse_args(argv), _work)
+    parser.set_defaults(run=_run, parser=parser, verbose=True)
+    args = parser.parse_args(argv)
+    try:
+        return running.run(args)
+    except running.UsageError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

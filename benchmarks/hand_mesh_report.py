@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.rendering import rasterize, vertex_normals
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.conversion.exporting.checks import SMALLEST_SQNR_DB
+from keras_fastvit.conversion.exporting.precisions import PRECISIONS
 from keras_fastvit.tasks import HandModel
 
 Array = NDArray[Any]
@@ -73,7 +73,7 @@ def to_markdown(errors: Mapping[str, Errors], facts: Mapping[str, float]) -> str
         "The mean hand has the training set's mean parameters, whatever the picture shows.",
         "",
         f"int8's parameters have {facts['int8_sqnr_db']:.1f} dB of signal to noise; `export` keeps "
-        f"a file from {SMALLEST_SQNR_DB['int8']:g} dB on.",
+        f"a file from {PRECISIONS['int8'].smallest_sqnr_db:g} dB on.",
         "",
         "![Test pictures, true and predicted joints, predicted meshes](hand_mesh.png)",
     ]

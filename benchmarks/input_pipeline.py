@@ -1,4 +1,4 @@
-"""How many augmented images a second the training's batches are made at, and by what.
+"""Measures how many augmented images a second the training's batches are made at.
 
     KERAS_BACKEND=tensorflow python -m benchmarks.input_pipeline
 

@@ -1,11 +1,11 @@
-"""What a measurement is held to."""
+"""Limits that a measurement is held to."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Limit:
-    """What is wanted of a number, and what is hoped for.
+    """A limit that a number must meet, and a goal that is hoped for.
 
     Attributes:
         wanted: What it must reach.

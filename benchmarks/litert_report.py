@@ -1,4 +1,4 @@
-"""What `make bench` has measured on LiteRT: as data, beside what is wanted, as a chart."""
+"""The results of `make bench` on LiteRT, as data with their limits, and as a chart."""
 
 import json
 from collections.abc import Iterable

@@ -32,7 +32,7 @@ LARGEST_RATIO = 0.4
 
 @dataclass(frozen=True)
 class Row:
-    """What was seen of a file.
+    """The results of running one file.
 
     Attributes:
         variant: Such as `"fastvit_t8"`.

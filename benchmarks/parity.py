@@ -50,7 +50,7 @@ class Comparison:
 
     @property
     def passes(self) -> bool:
-        """Whether all differences are within `TOLERANCE`; NaN is not."""
+        """Returns whether all differences are within `TOLERANCE`; NaN is not."""
         return all(difference <= TOLERANCE for difference in self.differences.values())
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What quantisation-aware fine-tuning recovers: FastViT-T8 on Fashion-MNIST at 64×64.
+"""Measures what quantisation-aware fine-tuning recovers: FastViT-T8 on Fashion-MNIST at 64×64.
 
     KERAS_BACKEND=tensorflow python -m benchmarks.quantization_aware
 
@@ -59,7 +59,7 @@ EPOCHS = 2
 
 @dataclass(frozen=True)
 class Row:
-    """What was seen of a model on the test images.
+    """The results of a model on the test images.
 
     Attributes:
         name: What was done to it.

@@ -1,4 +1,4 @@
-"""What `segmentation` has found: as JSON, as Markdown, as a picture."""
+"""The results of `segmentation` as JSON, as Markdown and as a picture."""
 
 import json
 from collections.abc import Mapping

@@ -150,7 +150,7 @@ def _frames() -> list[tuple[Array, Array]]:
 
 
 def _distances(bones: Array) -> Array:
-    """How far along a finger its rings are from its knuckle; before it, they are in the palm."""
+    """Returns the distances of a finger's rings from its knuckle; some lie in the palm."""
     ends = np.concatenate([[0.0], np.cumsum(bones)])
     phalanges = [np.linspace(a, b, STEPS, endpoint=False) for a, b in pairwise(ends)]
     return np.concatenate([[-0.012, -0.006], *phalanges])

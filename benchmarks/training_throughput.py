@@ -38,7 +38,7 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Case:
-    """What is trained, and how often it is timed.
+    """A model to train, and how often its step is timed.
 
     Attributes:
         variant: Such as `"fastvit_t8"`.

@@ -1,4 +1,4 @@
-"""What the training form and a teacher are worth: FastViT-T8 on Fashion-MNIST at 64×64.
+"""Measures what the training form and a teacher are worth: T8 on Fashion-MNIST at 64×64.
 
     KERAS_BACKEND=tensorflow python -m benchmarks.training_ways --teacher T.safetensors
 
@@ -74,7 +74,7 @@ WAYS = (
 
 @dataclass(frozen=True)
 class Training:
-    """What came of a training.
+    """The results of a training.
 
     Attributes:
         way: Name of the `Way`.

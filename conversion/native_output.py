@@ -1,11 +1,15 @@
 """What native libraries print: TensorFlow, XLA and LiteRT write past Python, to descriptor 2."""
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
+
+_ERROR = re.compile(r"ERROR|F\d{4} |.*Check failed")
+"""LiteRT's errors, and what TensorFlow and XLA say before they end the process."""
 
 LONGEST = 20_000
 """How many bytes of the end of the output are kept for an error message."""
@@ -24,6 +28,12 @@ class Captured:
         size = self._file.seek(0, os.SEEK_END)
         self._file.seek(max(0, size - LONGEST))
         return self._file.read().decode(errors="replace")
+
+    def errors(self) -> str:
+        """Returns the lines of it that report an error, not those that describe the machine."""
+        return "".join(
+            f"{line}\n" for line in self.text().splitlines() if _ERROR.match(line) is not None
+        )
 
 
 @contextmanager

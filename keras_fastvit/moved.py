@@ -52,7 +52,7 @@ KEPT = {
 COMMANDS: dict[str, str] = {
     "keras_fastvit.evaluate": "keras-fastvit evaluate",
     "keras_fastvit.training.__main__": "keras-fastvit train",
-    "keras_fastvit.training.tasks.hand_mesh": "keras-fastvit train --task hand_mesh",
+    "keras_fastvit.training.tasks.hand_mesh": "keras-fastvit train --task hand-mesh",
     "keras_fastvit.training.tasks.segmentation": "keras-fastvit train --task segmentation",
     "keras_fastvit.training.fashion_mnist": "python -m benchmarks.train_fashion_mnist",
 }

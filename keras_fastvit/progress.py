@@ -1,12 +1,15 @@
 """How far a long piece of work is: a bar on a terminal, elsewhere a line every ten seconds."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+
+T = TypeVar("T")
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -21,6 +24,9 @@ class Progress:
         console: Where to write; default: standard error.
         clock: Returns the time in seconds.
 
+    Attributes:
+        console: Where it is written.
+
     Example:
     >>> with Progress(Console()) as progress:
     ...     progress.begin("Classifying images", 2)
@@ -31,16 +37,16 @@ class Progress:
     def __init__(
         self, console: Console | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._console = console or Console(stderr=True, markup=False, highlight=False)
+        self.console = console or Console(stderr=True, markup=False, highlight=False)
         self._clock = clock
         self._bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeRemainingColumn(),
-            console=self._console,
+            console=self.console,
             transient=True,
-            disable=not self._console.is_terminal,
+            disable=not self.console.is_terminal,
         )
         self._bar = self._bars.add_task("", total=None)
         self._what, self._done, self._total = "", 0, 0
@@ -73,14 +79,30 @@ class Progress:
         """Says that some steps more are done."""
         self.reach(self._done + steps)
 
-    def reach(self, done: int, total: int | None = None) -> None:
-        """Says how many steps are done altogether, and of how many if that has changed."""
+    def track(self, items: Iterable[T], what: str, total: int) -> Iterator[T]:
+        """Begins a piece of work, and gives its items one by one; each is a step."""
+        self.begin(what, total)
+        for item in items:
+            yield item
+            self.advance()
+
+    def reach(self, done: int, total: int | None = None, what: str | None = None) -> None:
+        """Says how many steps are done altogether.
+
+        Args:
+            done: How many.
+            total: Of how many, if that has changed.
+            what: What is being done, if that has changed.
+        """
         self._done, self._total = done, self._total if total is None else total
-        self._bars.update(self._bar, completed=done, total=self._total or None)
+        self._what = self._what if what is None else what
+        self._bars.update(
+            self._bar, description=self._what, completed=done, total=self._total or None
+        )
         now = self._clock()
-        if not self._console.is_terminal and now - self._printed >= SECONDS_BETWEEN_LINES:
+        if not self.console.is_terminal and now - self._printed >= SECONDS_BETWEEN_LINES:
             self._printed = now
-            self._console.print(self._line(now), soft_wrap=True)
+            self.console.print(self._line(now), soft_wrap=True)
 
     def _line(self, now: float) -> str:
         if not self._total:

@@ -27,8 +27,8 @@ class UsageError(Exception):
 def run(args: argparse.Namespace) -> int:
     """Runs the command that the arguments name; returns its exit status.
 
-    What native libraries print while it runs is kept from the screen, unless `--verbose` is given
-    or the command fails: then it is printed before the error.
+    What native libraries print while it runs is kept from the screen, unless `--verbose` is given.
+    If the command fails, their errors are printed before its own.
 
     Raises:
         UsageError: If the arguments do not go together.
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         except BrokenPipeError:
             raise
         except FAILURES as error:
-            sys.stderr.write(output.text())
+            sys.stderr.write(output.errors())
             message = " ".join([str(error), *getattr(error, "__notes__", [])])
             print(f"{program}: {message}", file=sys.stderr)
             return 2

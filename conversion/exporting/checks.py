@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_fastvit.conversion.exporting.output_names import ONLY
+from keras_fastvit.conversion.exporting.precisions import PRECISIONS
+from keras_fastvit.conversion.operations import DELEGATED
 from keras_fastvit.conversion.tflite.delegation import Delegation
 from keras_fastvit.evaluation.metrics import agreement, sqnr_db
 
@@ -20,39 +22,11 @@ Trained or random, T8 has 1e-6; of an SA12 with random weights at 256×256, whic
 any trained one, the lowering alone makes 1.3e-5, by the order of its sums.
 """
 
-SMALLEST_SQNR_DB = {"fp16": 55.0, "dynamic": 15.0, "int8": 12.0}
-"""Of a file's outputs against Keras', in decibels.
-
-fp16 rounds weights to 11 bits and nothing else. Of 8 bits the bounds tell broken files from honest
-ones, not good from bad, which is the report's to show. Plain int8 files of T8, SA12 and a small
-model, trained or random, had 21 to 29 dB, weights in int8 alone 28 to 30; a trained T8 with one
-convolution's scales doubled, channels shifted or bias lost had 1 to 11, with red and blue swapped 7
-(where it had more, it had as much as the honest one, and its answers).
-"""
-
 IMAGES = 32
 """How many of the calibration images the outputs are compared on."""
 
 NOISE_IMAGES = 3
 """How many where there are none."""
-
-DELEGATED = {
-    *("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "SOFTMAX"),
-    *("ADD", "SUB", "MUL", "MEAN", "AVERAGE_POOL_2D", "MAX_POOL_2D", "GELU", "LOGISTIC", "TANH"),
-    *("CONCATENATION", "PAD", "RESHAPE", "SLICE", "STRIDED_SLICE", "TRANSPOSE"),
-    "RESIZE_BILINEAR",
-}
-"""What XNNPACK has kernels for, and a FastViT or its head may consist of."""
-
-LEFT_OVER: dict[str, set[str]] = {
-    "none": set(),
-    "fp16": set(),
-    # Weights of 8 bits and activations of 32 do not go together in its depthwise convolutions.
-    "dynamic": {"DEPTHWISE_CONV_2D"},
-    # Of more than four axes, as an attention that is not lowered has them.
-    "int8": {"BATCH_MATMUL"},
-}
-"""By precision: those of `DELEGATED` that XNNPACK leaves to the interpreter all the same."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +109,7 @@ def check_delegation(delegation: Delegation, quantize: str, wanted: Collection[s
     Raises:
         ArithmeticError: If it leaves out an operator that it should take.
     """
-    allowed = LEFT_OVER[quantize] | set(wanted)
+    allowed = PRECISIONS[quantize].left_over | set(wanted)
     wrong = {
         name: count
         for name, count in delegation.outside.items()
@@ -177,23 +151,24 @@ def compare(received: Array, expected: Array, quantize: str, name: str = ONLY) -
 
     Raises:
         ArithmeticError: If they are further apart than `LARGEST_DIFFERENCE` or
-            `SMALLEST_SQNR_DB` allows.
+            the precision's `smallest_sqnr_db` allow.
     """
     largest = float(np.max(np.abs(expected)))
     difference = float(np.max(np.abs(received - expected))) / (largest or 1.0)
     ratio = sqnr_db(expected, received)
     # Written so that NaN is refused.
-    if quantize == "none":
+    smallest = PRECISIONS[quantize].smallest_sqnr_db
+    if smallest is None:
         if not difference <= LARGEST_DIFFERENCE:
             raise ArithmeticError(
                 "The file does not compute what the model does, and was not kept. Expected "
                 f"outputs within {LARGEST_DIFFERENCE:.0e} of the largest of Keras', "
                 f"{largest:.3g}. Received: a difference of {difference:.1e} of it in '{name}'"
             )
-    elif not ratio >= SMALLEST_SQNR_DB[quantize]:
+    elif not ratio >= smallest:
         raise ArithmeticError(
             "The file does not compute what the model does, and was not kept. Expected outputs "
-            f"with at least {SMALLEST_SQNR_DB[quantize]:g} dB of signal to {quantize}'s noise. "
+            f"with at least {smallest:g} dB of signal to {quantize}'s noise. "
             f"Received: {ratio:.1f} dB, a largest difference of {difference:.1%} of Keras' "
             f"largest output, {largest:.3g}, in '{name}'"
         )

@@ -18,13 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_fastvit.conversion.exporting.output_names import output_names
+from keras_fastvit.conversion.operations import Range
 from keras_fastvit.conversion.quantization.layer_report import LayerError
-from keras_fastvit.conversion.quantization.ranges import Range
 
 Array = NDArray[Any]
-
-PRECISIONS = ("none", "fp16", "dynamic", "int8")
-GELUS = ("sigmoid", "operator")
 
 
 @dataclass(frozen=True)
@@ -63,9 +60,9 @@ def convert(
     Args:
         lowered: With a static input `(1, height, width, channels)`.
         images: float32 `(images, height, width, channels)`.
-        quantize: One of `PRECISIONS`.
+        quantize: A key of `precisions.PRECISIONS`.
         calibration: float32 `(images, height, width, channels)`: what int8 is calibrated on.
-        gelu: One of `GELUS`: what int8 computes GELU with.
+        gelu: One of `targets.GELUS`: what int8 computes GELU with.
         float_softmax: Whether an int8 file computes a softmax in float32; see `float_softmax`.
         without_cures: Which of `quantization.CURES` to leave out.
         ranges: Of a model whose weights and ranges were trained for int8, these, by operation; see

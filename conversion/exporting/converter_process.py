@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from keras_fastvit.conversion.exporting.output_names import output_names
+from keras_fastvit.conversion.operations import Range
 from keras_fastvit.conversion.quantization.layer_by_layer import (
     Quantized,
     quantize,
     quantize_as_trained,
 )
-from keras_fastvit.conversion.quantization.ranges import Range
 from keras_fastvit.conversion.tflite.float_softmax import with_float_softmax
 from keras_fastvit.graph.rewriting import calls_of, origin
 

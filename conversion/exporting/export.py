@@ -18,11 +18,13 @@ from keras_fastvit.conversion.exporting.checks import (
     check_images,
     compare_each,
 )
-from keras_fastvit.conversion.exporting.converter import GELUS, PRECISIONS, Conversion, convert
+from keras_fastvit.conversion.exporting.converter import Conversion, convert
 from keras_fastvit.conversion.exporting.files import paths_beside, written_together
+from keras_fastvit.conversion.exporting.precisions import PRECISIONS
 from keras_fastvit.conversion.exporting.report import Export, to_markdown
 from keras_fastvit.conversion.lowering.exportable import input_shape
-from keras_fastvit.conversion.lowering.lower import TARGETS, lower
+from keras_fastvit.conversion.lowering.lower import lower
+from keras_fastvit.conversion.lowering.targets import GELUS, Target, get_target
 from keras_fastvit.conversion.quantization import layer_report
 from keras_fastvit.conversion.quantization.calibration import (
     Calibration,
@@ -45,12 +47,6 @@ from keras_fastvit.images.normalizations import DEFAULT_CROP_PCT, NORMALIZATIONS
 from keras_fastvit.progress import Progress
 
 Array = NDArray[Any]
-
-DEFAULT_GELUS = {"cpu": "sigmoid", "gpu": "sigmoid", "npu": "operator"}
-"""By target: what int8 computes GELU with. XNNPACK has no int8 kernel for the operator."""
-
-FLOAT_SOFTMAX = ("cpu",)
-"""Targets for which int8 computes softmax in float32: XNNPACK has no int8 kernel for it either."""
 
 
 def export(
@@ -126,9 +122,10 @@ def export(
     trained = is_fake_quantized(model)
     if trained:
         _check_left_to_decide(model, without, gelu)
-    gelu = gelu or DEFAULT_GELUS.get(target, GELUS[0])
+    row = get_target(target)
+    gelu = gelu or row.gelu
     normalization = normalization or normalization_of(model)
-    _check_arguments(path, quantize, calibration, target, gelu, normalization)
+    _check_arguments(path, quantize, calibration, gelu, normalization)
     _check_installed(quantize)
     fused, ranges = int8_form_of(model, image_size) if trained else (inline(fuse(model)), None)
     shape = input_shape(fused, image_size)
@@ -154,7 +151,7 @@ def export(
             quantize,
             photographs,
             gelu,
-            float_softmax=target in FLOAT_SOFTMAX,
+            float_softmax=row.float_softmax,
             without_cures=[name for name in without if name in CURES],
             ranges=ranges,
             reference=logits,
@@ -179,7 +176,7 @@ def export(
         begin("Running the file in LiteRT")
         files["tflite"].write_bytes(content)
         delegated = delegation(files["tflite"])
-        check_delegation(delegated, quantize, _not_for_the_cpu(conversion, target))
+        check_delegation(delegated, quantize, _not_for_the_cpu(conversion, row))
         received = TFLiteFile(files["tflite"]).predict_each(images)
         check = compare_each(received, conversion.outputs, quantize)
         begin("Writing the report")
@@ -196,13 +193,13 @@ def export(
     return exported
 
 
-def _not_for_the_cpu(conversion: Conversion, target: str) -> set[str]:
+def _not_for_the_cpu(conversion: Conversion, target: Target) -> set[str]:
     """Operators that an int8 file may have although XNNPACK has no int8 kernel for them."""
     if not conversion.gelu:
         return set()
     return {
         *({"GELU"} if conversion.gelu == "operator" else ()),
-        *({"SOFTMAX"} if target not in FLOAT_SOFTMAX else ()),
+        *({"SOFTMAX"} if not target.float_softmax else ()),
     }
 
 
@@ -233,13 +230,12 @@ def _check_labels(labels: Sequence[str], logits: keras.Model) -> None:
 
 
 def _check_arguments(
-    path: Path, quantize: str, calibration: Any, target: str, gelu: str, normalization: str
+    path: Path, quantize: str, calibration: Any, gelu: str, normalization: str
 ) -> None:
     if path.suffix != ".tflite":
         raise ValueError(f"The file's name must end in .tflite. Received: '{path}'")
     for name, value, known in (
         ("quantize", quantize, PRECISIONS),
-        ("target", target, tuple(TARGETS)),
         ("gelu", gelu, GELUS),
         ("normalization", normalization, NORMALIZATIONS),
     ):

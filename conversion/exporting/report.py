@@ -5,24 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_fastvit.conversion.exporting.checks import (
-    LARGEST_DIFFERENCE,
-    SMALLEST_SQNR_DB,
-    SelfCheck,
-)
+from keras_fastvit.conversion.exporting.checks import LARGEST_DIFFERENCE, SelfCheck
+from keras_fastvit.conversion.exporting.precisions import PRECISIONS
 from keras_fastvit.conversion.quantization import layer_report
 from keras_fastvit.conversion.quantization.layer_report import LayerError
 from keras_fastvit.conversion.tflite.delegation import Delegation
 from keras_fastvit.conversion.tflite.sidecar_schema import Description, outputs_of
 from keras_fastvit.images.files import named
-
-PRECISIONS = {
-    "none": "float32",
-    "fp16": "weights in float16, computed in float32",
-    "dynamic": "weights in int8, activations in float32",
-    "int8": "int8, weights and activations",
-}
-"""By `quantize`."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +119,7 @@ def _facts(exported: Export) -> dict[str, str]:
     described = [_tensor(x) if len(outputs) == 1 else f"{x['name']} {_tensor(x)}" for x in outputs]
     return {
         "model": f"{sidecar['model']}, weights: {sidecar['weights'] or 'not named'}",
-        "precision": PRECISIONS[sidecar["quantize"]],
+        "precision": PRECISIONS[sidecar["quantize"]].meaning,
         "target": sidecar["target"] + left_out,
         "input": f"image {_tensor(image)}, RGB, normalised, crop {image['crop_pct']}",
         "output": f"{'; '.join(described)}, {left_to_do}",
@@ -141,7 +130,7 @@ def _facts(exported: Export) -> dict[str, str]:
 def _findings(exported: Export) -> dict[str, str]:
     check, sidecar, outside = exported.check, exported.sidecar, exported.delegation.outside
     agree = "" if check.agreement is None else f", the same best class for {check.agreement:.1%}"
-    floor = SMALLEST_SQNR_DB.get(sidecar["quantize"])
+    floor = PRECISIONS[sidecar["quantize"]].smallest_sqnr_db
     allowed = f"at most {LARGEST_DIFFERENCE:.0e}" if floor is None else f"at least {floor:g} dB"
     findings = {
         "XNNPACK": f"runs {'all operators' if not outside else 'all but ' + _counted(outside)}, "

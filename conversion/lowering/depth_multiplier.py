@@ -13,24 +13,11 @@ from keras_fastvit.conversion.lowering.convolutions import (
     weights_of,
     with_weights,
 )
+from keras_fastvit.conversion.operations import known
 from keras_fastvit.graph.rewriting import GraphRewriter, copy_of, named, origin
 
 _MIXING = (layers.Conv2D, layers.Dense)
 """Each output depends on all channels: the kernel can take these in any order."""
-
-_CHANNELWISE = (
-    layers.Activation,
-    layers.Add,
-    layers.AveragePooling2D,
-    layers.Cropping2D,
-    layers.GlobalAveragePooling2D,
-    layers.GlobalMaxPooling2D,
-    layers.MaxPooling2D,
-    layers.Multiply,
-    layers.ReLU,
-    layers.ZeroPadding2D,
-)
-"""Treat all channels alike: channels in another order stay in that order."""
 
 
 def split_depth_multipliers(model: keras.Model) -> keras.Model:
@@ -130,7 +117,8 @@ def _mixes_channels(operation: Any) -> bool:
 def _keeps_order(operation: Any, inputs: list[Any], orders: list[Array]) -> bool:
     channels = orders[0].size
     return (
-        isinstance(operation, _CHANNELWISE)
+        isinstance(operation, keras.Layer)
+        and known(operation).channelwise
         and all(np.array_equal(order, orders[0]) for order in orders)
         and all(x.shape[-1] == channels for x in inputs)
     )

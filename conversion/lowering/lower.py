@@ -13,35 +13,18 @@ from keras_fastvit.conversion.lowering.depth_multiplier import split_depth_multi
 from keras_fastvit.conversion.lowering.depthwise import split_depthwise
 from keras_fastvit.conversion.lowering.static_graph import static_graph
 from keras_fastvit.conversion.lowering.strided_depthwise import split_strided_depthwise
+from keras_fastvit.conversion.lowering.targets import REWRITES, get_target
 from keras_fastvit.conversion.lowering.upsampling import repeat_pixels
 
-REWRITES: dict[str, Callable[[keras.Model], keras.Model]] = {
+_FUNCTIONS: dict[str, Callable[[keras.Model], keras.Model]] = {
     "batch_norm": fold_batch_norms,
-    # Before the others: the einsums that it replaces hide that a map is a single pixel.
     "attention": split_heads,
     "depth_multiplier": split_depth_multipliers,
     "depthwise": split_depthwise,
     "strided_depthwise": split_strided_depthwise,
     "upsampling": repeat_pixels,
 }
-"""All rewrites by name, in the order in which they are applied."""
-
-TARGETS: dict[str, tuple[str, ...]] = {
-    # Everything that XNNPACK gains from; measured, see each rewrite.
-    "cpu": (
-        *("batch_norm", "attention", "depth_multiplier", "depthwise", "strided_depthwise"),
-        "upsampling",
-    ),
-    # Not measured. A GPU computes 49 taps in one pass over memory, which is what it waits for;
-    # a sum of three convolutions is five passes. It refuses tensors with five axes, which
-    # pixels are otherwise repeated in.
-    "gpu": ("batch_norm", "attention", "depth_multiplier", "upsampling"),
-    # Not measured. A Snapdragon's NPU takes 459 ms for one strided 7×7 convolution of depth
-    # multiplier 2, and 0.68 ms for one of multiplier 1 (litert-torch issue 1211), which it
-    # computes as it is.
-    "npu": ("batch_norm", "attention", "depth_multiplier", "upsampling"),
-}
-"""Which rewrites are for which hardware."""
+"""What each of `REWRITES` does."""
 
 
 def lower(
@@ -60,8 +43,8 @@ def lower(
         model: An inference form (`keras_fastvit.fuse`), or any functional or Sequential model of
             plain Keras layers, channels last, with one image as its input.
         image_size: Side in pixels or `(height, width)`, for a model whose sides are None.
-        target: The hardware, one of `TARGETS`.
-        without: Names of rewrites (`REWRITES`) to leave out.
+        target: The hardware: `"cpu"`, `"gpu"` or `"npu"`; see `targets.TARGETS`.
+        without: Names of rewrites to leave out, of `targets.REWRITES`.
 
     Returns:
         A `keras.Model` with a static input `(1, height, width, channels)`. Saved as `.keras`, it
@@ -77,8 +60,7 @@ def lower(
     >>> lower(fused, image_size=(256, 192)).input_shape
     (1, 256, 192, 3)
     """
-    if target not in TARGETS:
-        raise ValueError(f"`target` must be one of {', '.join(TARGETS)}. Received: {target!r}")
+    rewrites = get_target(target).rewrites
     unknown = [name for name in without if name not in REWRITES]
     if unknown or isinstance(without, str):
         raise ValueError(
@@ -86,7 +68,7 @@ def lower(
             f"Received: without={without!r}"
         )
     lowered = static_graph(model, image_size)
-    for name in TARGETS[target]:
-        if name not in without:
-            lowered = REWRITES[name](lowered)
+    for name in REWRITES:
+        if name in rewrites and name not in without:
+            lowered = _FUNCTIONS[name](lowered)
     return lowered

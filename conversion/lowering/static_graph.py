@@ -8,16 +8,8 @@ from keras import layers, tree
 from keras.src.models.functional import Functional
 
 from keras_fastvit.architecture.layers import Dropout, FastViTLayer
+from keras_fastvit.conversion.operations import known
 from keras_fastvit.graph.rewriting import GraphRewriter, graph_of, origin
-
-_INERT = (
-    layers.Dropout,
-    layers.SpatialDropout2D,
-    layers.AlphaDropout,
-    layers.GaussianDropout,
-    layers.GaussianNoise,
-)
-"""Layers that do nothing in inference."""
 
 
 def static_graph(
@@ -116,7 +108,7 @@ class _StaticGraph(GraphRewriter):
             twins = {id(x): y for x, y in zip(graph.inputs, inputs, strict=True)}
             self.walk(graph, twins)
             return tree.map_structure(lambda x: twins[id(x)], graph.output)
-        if isinstance(operation, _INERT) or _changes_nothing(operation):
+        if known(operation).inert or _changes_nothing(operation):
             return args[0]
         layer = self.form(lambda: _as_layer(operation), operation, "layer")
         if layer is not None:

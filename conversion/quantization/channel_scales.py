@@ -17,6 +17,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
+from keras_fastvit.conversion.operations import WEIGHTED, known
 from keras_fastvit.conversion.quantization.int8_form import GELU_SLOPE, is_gelu_gate
 from keras_fastvit.graph.rewriting import calls_of, origin
 
@@ -27,19 +28,6 @@ Scales = dict[str, Array]
 LARGEST = 16.0
 """More would win little, and a channel that is small on the images that were looked at may be large
 on others: a unit of a ReLU that is silent on all of them would be cut off whenever it fires."""
-
-_PASSING = (
-    layers.Add,
-    layers.ZeroPadding2D,
-    layers.Cropping2D,
-    layers.GlobalAveragePooling2D,
-    layers.AveragePooling2D,
-    layers.MaxPooling2D,
-    layers.UpSampling2D,
-)
-"""Layers whose output's channels have the factors of their inputs' channels."""
-
-WEIGHTED = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
 
 
 def channel_scales(model: keras.Model, largest: Mapping[str, Array]) -> Scales:
@@ -99,37 +87,32 @@ class _Channels:
     def constrain(self, node: Any) -> None:
         """Adds what a call demands of the factors of its inputs and its output."""
         operation, inputs, output = node.operation, node.input_tensors, node.outputs[0]
-        if isinstance(operation, WEIGHTED):
+        scales = known(operation).scales
+        if is_gelu_gate(operation):
+            self._give(inputs[0], GELU_SLOPE)
+            self._give(output, 1.0)
+        elif scales == "weights":
             if operation.activation not in (keras.activations.linear, keras.activations.relu):
                 self._give(output, 1.0)
-        elif isinstance(operation, layers.Concatenate) and operation.axis in (-1, 3):
+        elif scales == "joined" and operation.axis in (-1, 3):
             self._tie(np.concatenate([self._of(x) for x in inputs]), self._of(output))
-        elif isinstance(operation, _PASSING) or (
-            isinstance(operation, layers.Activation)
-            and operation.activation is keras.activations.relu
-        ):
+        elif scales == "kept":
             for x in inputs:
                 self._tie(self._of(x), self._of(output))
-        elif isinstance(operation, layers.Reshape):
+        elif scales == "regrouped":
             short, long = sorted((self._of(inputs[0]), self._of(output)), key=len)
             if long.size % short.size:
                 self._give_all(inputs, output)
             else:  # the channels of one pixel, and of several in a row
                 self._tie(np.tile(short, long.size // short.size), long)
-        elif is_gelu_gate(operation):
-            self._give(inputs[0], GELU_SLOPE)
-            self._give(output, 1.0)
-        elif isinstance(operation, layers.Multiply) and len(inputs) == 2:
-            gate = next((x for x in inputs if is_gelu_gate(origin(x)[0])), None)
-            if gate is not None:
+        elif scales == "product" and len(inputs) == 2:
+            if any(is_gelu_gate(origin(x)[0]) for x in inputs):
                 self._give(output, GELU_SLOPE)
             else:
                 # Squeeze-and-excite: the map's factors pass, the gate has none.
-                (first, second) = inputs
-                smaller = first if np.prod(first.shape) < np.prod(second.shape) else second
-                larger = second if smaller is first else first
-                self._give(smaller, 1.0)
-                self._tie(self._of(larger), self._of(output))
+                gate, features = sorted(inputs, key=lambda x: np.prod(x.shape))
+                self._give(gate, 1.0)
+                self._tie(self._of(features), self._of(output))
         else:
             self._give_all(inputs, output)
 

@@ -19,11 +19,9 @@ from keras_fastvit.architecture.fake_quantization import (
     FakeQuantizedWeights,
 )
 from keras_fastvit.conversion.lowering.static_graph import static_graph
-from keras_fastvit.conversion.quantization.channel_scales import WEIGHTED
+from keras_fastvit.conversion.operations import WEIGHTED, Range, known
 from keras_fastvit.conversion.quantization.layer_by_layer import Quantized
 from keras_fastvit.conversion.quantization.ranges import (
-    Range,
-    fixed_range,
     keeps_range,
     symmetric_tensors,
 )
@@ -52,7 +50,7 @@ def fake_quantized(quantized: Quantized, levels: int = INT8_LEVELS) -> keras.Mod
     def quantizer(operation: Any) -> FakeQuantize:
         low, high = quantized.ranges[operation.name]
         learns = "scale" if operation.name in symmetric else "ends"
-        if fixed_range(operation) is not None:
+        if known(operation).range is not None:
             learns = "nothing"
         return FakeQuantize(low, high, learns, name=operation.name + _SUFFIX, dtype="float32")
 
@@ -86,10 +84,10 @@ def _trainable(operation: Any, levels: int) -> Any:
 def _check_layers(model: keras.Model) -> None:
     for layer in model.layers:
         if layer.weights and not isinstance(layer, WEIGHTED):
-            known = ", ".join(kind.__name__ for kind in WEIGHTED)
+            supported = ", ".join(kind.__name__ for kind in WEIGHTED)
             raise ValueError(
                 "Quantisation-aware training knows how int8 rounds the weights of these layers: "
-                f"{known}. Received: layer '{layer.name}' of type {type(layer).__name__}"
+                f"{supported}. Received: layer '{layer.name}' of type {type(layer).__name__}"
             )
 
 

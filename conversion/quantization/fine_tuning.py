@@ -19,9 +19,9 @@ from keras import ops
 from numpy.typing import NDArray
 
 from keras_fastvit.architecture.fake_quantization import INT8_LEVELS
-from keras_fastvit.conversion.exporting.export import DEFAULT_GELUS
 from keras_fastvit.conversion.lowering.exportable import input_shape
 from keras_fastvit.conversion.lowering.lower import lower
+from keras_fastvit.conversion.lowering.targets import get_target
 from keras_fastvit.conversion.quantization.calibration import read_calibration
 from keras_fastvit.conversion.quantization.fake_quantized_form import (
     fake_quantized,
@@ -66,7 +66,7 @@ def fine_tune(
         epochs: How often to go through the data.
         learning_rate: Of Adam at the start.
         image_size: Side in pixels or `(height, width)`, for a model whose sides are None.
-        target: What will run the file; see `lowering.TARGETS`.
+        target: What will run the file; see `targets.TARGETS`.
         levels: How many steps a filter's largest weight has. Fewer than int8's, such as 7 for 4
             bits, show what fewer bits would do.
         callbacks: For `fit`.
@@ -95,7 +95,7 @@ def fine_tune(
     _check_images(calibration, shape, "calibration")
     images = read_calibration(calibration, shape, DEFAULT_CROP_PCT).images
     student = fake_quantized(
-        quantize(lowered, images, DEFAULT_GELUS[target], levels=levels), levels
+        quantize(lowered, images, get_target(target).gelu, levels=levels), levels
     )
     if isinstance(data, np.ndarray):
         _check_images(data, shape, "data")

@@ -6,15 +6,13 @@ from typing import Any
 import keras
 from keras import layers
 
+from keras_fastvit.conversion.operations import known
 from keras_fastvit.graph.rewriting import GraphRewriter
 
 GELU_SLOPE = 1.702
 """Of `x · sigmoid(1.702 x)`, which differs from GELU by 0.02 at most (arXiv 1606.08415)."""
 
 GATE_SUFFIX, LINEAR_SUFFIX = "_gelu_gate", "_linear"
-
-_FUSED = ("linear", "relu", "relu6")
-"""Activations that a convolution of LiteRT's applies before it rounds."""
 
 
 def int8_form(lowered: keras.Model, gelu: str) -> keras.Model:
@@ -62,6 +60,7 @@ class _Int8Form(GraphRewriter):
         self._names: set[str] = set()
 
     def form(self, make: Callable[[], Any], *key: Any) -> Any:
+        """Returns a new operation for every call, as the output of each has a range of its own."""
         return make()
 
     def keep_name(self, operation: Any) -> Any:
@@ -73,28 +72,21 @@ class _Int8Form(GraphRewriter):
     def call(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         name = operation.name
         if is_gelu(operation) and self._gelu == "sigmoid":
-            gate = self._activation("sigmoid", name + GATE_SUFFIX, operation)
-            product = self.form(lambda: self.keep_name(layers.Multiply(name=name)), operation)
+            gate = self.keep_name(layers.Activation("sigmoid", name=name + GATE_SUFFIX))
+            product = self.keep_name(layers.Multiply(name=name))
             return product([args[0], gate(args[0])])
         if isinstance(operation, layers.Activation):
             if operation.activation is keras.activations.linear:
                 return args[0]
-        elif isinstance(operation, (layers.Add, layers.Multiply)):
+        elif known(operation).pairwise:
             total, *others = args[0]
             for number, x in enumerate(others[:-1]):
                 partial = type(operation)(name=f"{name}_{number}")
                 total = partial([total, x])
             args = ([total, *others[-1:]],)
         elif hasattr(operation, "kernel"):
-            activation = keras.activations.serialize(operation.activation)
-            if activation not in _FUSED:
-                linear = self.form(
-                    lambda: self.keep_name(linear_copy(operation, name + LINEAR_SUFFIX)), operation
-                )
-                return self._activation(activation, name, operation)(linear(*args, **kwargs))
+            activation = layers.Activation(operation.activation, name=name)
+            if not known(activation).fused:
+                linear = self.keep_name(linear_copy(operation, name + LINEAR_SUFFIX))
+                return self.keep_name(activation)(linear(*args, **kwargs))
         return super().call(operation, args, kwargs)
-
-    def _activation(self, activation: Any, name: str, operation: Any) -> keras.Layer:
-        return self.form(
-            lambda: self.keep_name(layers.Activation(activation, name=name)), operation, "gate"
-        )

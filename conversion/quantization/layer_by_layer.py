@@ -24,8 +24,8 @@ from keras import ops
 from numpy.typing import NDArray
 
 from keras_fastvit.architecture.fake_quantization import INT8_LEVELS, round_weights
+from keras_fastvit.conversion.operations import WEIGHTED, Range, known
 from keras_fastvit.conversion.quantization.channel_scales import (
-    WEIGHTED,
     FixedScaleError,
     Scales,
     apply_scales,
@@ -41,10 +41,8 @@ from keras_fastvit.conversion.quantization.int8_form import (
 from keras_fastvit.conversion.quantization.layer_inputs import layer_problem
 from keras_fastvit.conversion.quantization.layer_report import LayerError
 from keras_fastvit.conversion.quantization.ranges import (
-    Range,
     best_range,
     exact_range,
-    fixed_range,
     keeps_range,
     rounded,
     symmetric,
@@ -245,7 +243,7 @@ class _LayerByLayer:
 
     def _range_of(self, node: Any, values: Array, rest: GraphValues) -> Range:
         name = node.operation.name
-        if (fixed := fixed_range(node.operation)) is not None:
+        if (fixed := known(node.operation).range) is not None:
             return fixed
         if keeps_range(node.operation):
             return self.ranges[origin(node.input_tensors[0])[0].name]
@@ -286,7 +284,7 @@ class _LayerByLayer:
     def _summation(self, node: Any) -> tuple[Any, Any]:
         """The sum that alone reads this call's output, and its other summand; or None twice."""
         readers = self._readers[id(node.outputs[0])]
-        if len(readers) == 1 and type(readers[0].operation).__name__ == "Add":
+        if len(readers) == 1 and "ADD" in known(readers[0].operation).operators:
             others = [x for x in readers[0].input_tensors if x is not node.outputs[0]]
             if len(others) == 1:
                 return readers[0].operation, others[0]

@@ -12,36 +12,15 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
+from keras_fastvit.conversion.operations import Range, known
 from keras_fastvit.graph.rewriting import calls_of, origin
 
 Array = NDArray[Any]
-Range = tuple[float, float]
-"""The lowest and the highest value; zero lies between them."""
-
-UNIT_RANGE: Range = (0.0, 255 / 256)
-"""Of a sigmoid's and a softmax's outputs: the only one that LiteRT takes."""
-
-TANH_RANGE: Range = (-1.0, 127 / 128)
-"""Of a tanh's outputs, the same."""
-
 _LEAST_SHARE = 2.0**-9
 """Of a sum's scale that a summand's may have: XNNPACK adds in int8 from 2⁻¹⁰ on."""
 
 _BINS = 4096
 _SHRINKAGES = np.concatenate([[1.0], np.linspace(0.98, 0.1, 45)])
-
-_REARRANGING = (
-    layers.AveragePooling2D,
-    layers.Cropping2D,
-    layers.Flatten,
-    layers.MaxPooling2D,
-    layers.Permute,
-    layers.Reshape,
-    layers.Resizing,
-    layers.UpSampling2D,
-    layers.ZeroPadding2D,
-)
-"""Layers whose output LiteRT wants in the range of their input."""
 
 
 def scale_and_zero_point(limits: Range) -> tuple[float, int]:
@@ -120,17 +99,7 @@ def keeps_range(operation: Any) -> bool:
     if isinstance(operation, layers.Concatenate):
         # Of a tensor with itself, as in the lowering of depth multipliers.
         return len({id(x) for x in operation._inbound_nodes[0].input_tensors}) == 1
-    return isinstance(operation, _REARRANGING) or type(operation).__name__ == "Take"
-
-
-def fixed_range(operation: Any) -> Range | None:
-    """Returns the only range that LiteRT takes for the operation's output, if it is that strict."""
-    function = type(operation).__name__
-    if isinstance(operation, layers.Activation):
-        function = operation.activation.__name__
-    if function.lower() == "tanh":
-        return TANH_RANGE
-    return UNIT_RANGE if function.lower() in ("sigmoid", "softmax") else None
+    return known(operation).keeps_range
 
 
 def symmetric_tensors(model: keras.Model) -> Collection[str]:
@@ -142,8 +111,9 @@ def symmetric_tensors(model: keras.Model) -> Collection[str]:
     found = set()
     for node in reversed(list(calls_of(model))):
         operation, inputs = node.operation, node.input_tensors
-        if type(operation).__name__ == "Matmul":
-            found.add(origin(inputs[1])[0].name)
+        place = known(operation).symmetric_input
+        if place is not None:
+            found.add(origin(inputs[place])[0].name)
         elif operation.name in found and keeps_range(operation):
             found.add(origin(inputs[0])[0].name)
     return found

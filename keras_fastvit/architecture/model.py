@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from numbers import Integral
-from typing import Any
+from typing import Any, TypedDict
 
 import keras
 import numpy as np
@@ -22,6 +22,22 @@ from keras_fastvit.architecture.variants import ATTENTION, Variant, get_variant
 MIN_SIDE = 32
 DEFAULT_SIDE = 256
 _ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+
+class ModelArguments(TypedDict, total=False):
+    """What the constructors in `applications.py` pass on to `FastViT`, which describes it."""
+
+    input_tensor: Any
+    input_shape: tuple[int | None, ...] | None
+    pooling: str | None
+    classes: int
+    classifier_activation: str | None
+    drop_path_rate: float | None
+    dropout: float
+    layer_scale_init_value: float | None
+    data_format: str | None
+    dtype: Any
+    name: str | None
 
 
 @keras.saving.register_keras_serializable(package="keras_fastvit")
@@ -57,6 +73,11 @@ class FastViT(keras.Model):
 
     Raises:
         ValueError: If an argument is not one of the above.
+
+    Example:
+    >>> model = FastViT("fastvit_t8", input_shape=(64, 64, 3), classes=10)
+    >>> model.output_shape, list(model.pyramid_outputs)
+    ((None, 10), ['P2', 'P3', 'P4', 'P5'])
     """
 
     def __init__(
@@ -74,7 +95,6 @@ class FastViT(keras.Model):
         data_format: str | None = None,
         dtype: Any = None,
         name: str | None = None,
-        **kwargs: Any,
     ) -> None:
         row = get_variant(variant)
         data_format = keras.config.image_data_format() if data_format is None else data_format
@@ -109,7 +129,7 @@ class FastViT(keras.Model):
 
         inputs = keras.utils.get_source_inputs(image)
         inputs = inputs[0] if len(inputs) == 1 else inputs
-        super().__init__(inputs=inputs, outputs=x, name=name or row.name, **kwargs)
+        super().__init__(inputs=inputs, outputs=x, name=name or row.name)
         set_pyramid_outputs(self, pyramid)
         self.variant = row.name
         self.data_format = data_format

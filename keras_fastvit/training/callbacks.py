@@ -1,4 +1,4 @@
-"""What happens between steps and epochs: the progress bar, validation, the state that is kept."""
+"""What happens between steps and epochs: progress, validation, the state that is kept."""
 
 import math
 import time
@@ -6,42 +6,22 @@ from typing import Any
 
 import keras
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
+from keras_fastvit.progress import Progress
 from keras_fastvit.training.data.ahead import BatchesAhead
-from keras_fastvit.training.data.pipeline import TrainingBatches, ValidationBatches
+from keras_fastvit.training.data.pipeline import ValidationBatches
 from keras_fastvit.training.report import write_history
 from keras_fastvit.training.run_folder import Row, RunFolder
 from keras_fastvit.training.validation import accuracy, averaged_weights, cross_entropy, predict
 
-
-def progress_bar(console: Console | None) -> Progress:
-    """Returns the bar of a run: epoch, loss, images a second, time that is left."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(compact=True),
-        console=console,
-        transient=True,
-        disable=console is None or not console.is_terminal,
-    )
+COMPILING = "The first step is being compiled, which may take minutes"
 
 
 class Steps(keras.callbacks.Callback):
-    """Advances the bar, and ends a training whose loss is no number.
+    """Shows progress, and ends a training whose loss is not finite.
 
     Args:
-        progress: The bar.
+        progress: Where it is shown.
         epochs: Of the whole run.
         done: Epochs that are behind it.
         batches: What is trained on.
@@ -52,12 +32,19 @@ class Steps(keras.callbacks.Callback):
     def __init__(self, progress: Progress, epochs: int, done: int, batches: BatchesAhead) -> None:
         super().__init__()
         self.progress, self.epochs, self.batch_size = progress, epochs, batches.batch_size
-        steps = len(batches)
-        self.task = progress.add_task("", total=epochs * steps, completed=done * steps, rate="")
+        self.steps = len(batches)
+        self.left = (epochs - done) * self.steps
         self.epoch = done
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.timed: int | None = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if self.timed is None and keras.backend.backend() in ("jax", "tensorflow"):
+            self.progress.console.print(COMPILING)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         loss = logs["loss"]
@@ -66,42 +53,51 @@ class Steps(keras.callbacks.Callback):
                 f"The loss must be a finite number; a lower --learning-rate may help. "
                 f"Received: loss={loss} in epoch {self.epoch + 1}, step {batch + 1}"
             )
-        speed = self.progress.tasks[self.task].speed
-        self.progress.update(
-            self.task,
-            advance=1,
-            description=f"epoch {self.epoch + 1}/{self.epochs}, loss {loss:.3f}",
-            rate=f"{speed * self.batch_size:.1f} images/s" if speed else "",
+        what = (
+            f"epoch {self.epoch + 1} of {self.epochs}, step {batch + 1} of {self.steps}, "
+            f"loss {loss:.3f}"
         )
+        self.left -= 1
+        if self.timed is None:  # times are those of the steps that follow, which are compiled
+            self.timed, self.start = 0, time.perf_counter()
+            self.progress.begin(what, self.left)
+            return
+        self.timed += 1
+        rate = self.timed * self.batch_size / (time.perf_counter() - self.start)
+        self.progress.reach(self.timed, what=f"{what}, {rate:.1f} images/s")
 
 
 class EpochEnds(keras.callbacks.Callback):
-    """Validates after each epoch, keeps the run's state, writes the history.
+    """Keeps the run's state after each epoch, and writes a row of its history.
 
     Args:
         folder: Of the run.
-        student: The model that is trained, without its teacher.
+        trained: The model whose variables are kept.
         batches: What is trained on.
-        validation: What is not.
         history: Rows of the epochs before; a row is added each epoch.
-        console: Where a line an epoch is printed; None for nowhere.
-        interruption: What ends the validation, too.
+        console: Where a line an epoch is printed.
     """
 
     def __init__(
         self,
         folder: RunFolder,
-        student: keras.Model,
-        batches: TrainingBatches,
-        validation: ValidationBatches,
+        trained: keras.Model,
+        batches: BatchesAhead,
         history: list[Row],
-        console: Console | None,
-        interruption: keras.callbacks.Callback,
+        console: Console,
     ) -> None:
         super().__init__()
-        self.folder, self.student = folder, student
-        self.batches, self.validation = batches, validation
-        self.history, self.console, self.interruption = history, console, interruption
+        self.folder, self.trained, self.batches = folder, trained, batches
+        self.history, self.console = history, console
+
+    def measure(self, epoch: int, logs: dict[str, Any]) -> Row:
+        """Returns what the epoch has come to.
+
+        Args:
+            epoch: Its number, from 1.
+            logs: What Keras has measured.
+        """
+        return {name: float(value) for name, value in logs.items()}
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.batches.epoch = epoch
@@ -109,31 +105,60 @@ class EpochEnds(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         seconds = time.perf_counter() - self.start
-        optimizer = self.model.optimizer
-        with averaged_weights(self.student, optimizer):
+        row = {
+            "epoch": epoch + 1,
+            **self.measure(epoch + 1, logs),
+            "learning_rate": float(self.model.optimizer.learning_rate),
+            "images_per_second": len(self.batches) * self.batches.batch_size / seconds,
+        }
+        self.folder.save(epoch + 1, [*self.history, row], self.trained, self.model.optimizer)
+        self.history.append(row)
+        write_history(self.history, self.folder.path)
+        formats = {"loss": ".4f", "accuracy": ".2%", "val_loss": ".4f", "val_accuracy": ".2%"}
+        measured = [f"{name} {row[name]:{x}}" for name, x in formats.items() if name in row]
+        speed = f"{row['images_per_second']:.1f} images/s"
+        self.console.print("  ".join([f"epoch {epoch + 1:3}", *measured, speed]), soft_wrap=True)
+
+
+class ValidatedEpochEnds(EpochEnds):
+    """Validates a classifier, too, with the moving average of its weights if there is one.
+
+    Args:
+        folder: Of the run.
+        student: The model that is trained, without its teacher.
+        batches: What is trained on.
+        validation: What is not.
+        history: Rows of the epochs before; a row is added each epoch.
+        console: Where a line an epoch is printed.
+        interruption: Ends the validation, too.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        student: keras.Model,
+        batches: BatchesAhead,
+        validation: ValidationBatches,
+        history: list[Row],
+        console: Console,
+        interruption: keras.callbacks.Callback,
+    ) -> None:
+        super().__init__(folder, student, batches, history, console)
+        self.validation, self.interruption = validation, interruption
+
+    def measure(self, epoch: int, logs: dict[str, Any]) -> Row:
+        with averaged_weights(self.trained, self.model.optimizer):
             logits = predict(self.model, self.validation, [self.interruption])
         labels = self.validation.examples.labels
         row = {
-            "epoch": epoch + 1,
             "loss": float(logs["loss"]),
             "accuracy": float(logs["accuracy"]),
             "val_loss": cross_entropy(logits, labels),
             "val_accuracy": accuracy(logits, labels),
-            "learning_rate": float(optimizer.learning_rate),
-            "images_per_second": len(self.batches) * self.batches.batch_size / seconds,
         }
         if not math.isfinite(row["val_loss"]):
             raise FloatingPointError(
                 "The validation loss must be a finite number; a lower --learning-rate may help. "
-                f"Received: val_loss={row['val_loss']} after epoch {epoch + 1}"
+                f"Received: val_loss={row['val_loss']} after epoch {epoch}"
             )
-        self.folder.save(epoch + 1, [*self.history, row], self.student, optimizer)
-        self.history.append(row)
-        write_history(self.history, self.folder.path)
-        if self.console is not None:
-            self.console.print(
-                f"epoch {epoch + 1:3}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}  "
-                f"val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.2%}  "
-                f"{row['images_per_second']:.1f} images/s",
-                soft_wrap=True,
-            )
+        return row

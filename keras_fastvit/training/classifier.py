@@ -1,8 +1,8 @@
-"""From a folder of images to a trained model, by a recipe; an interrupted run goes on."""
+"""Trains a classifier on a folder of images, by a recipe; an interrupted run goes on."""
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import Any
 
 import keras
 from rich.console import Console
-from rich.progress import track
 
 from keras_fastvit.architecture.model import FastViT
+from keras_fastvit.progress import Progress
 from keras_fastvit.training.data.folders import (
     TrainingData,
     find_training_data,
@@ -33,12 +33,18 @@ from keras_fastvit.weights.model_files import read_model_file
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run has come to.
+    """The result of a run.
 
     Attributes:
-        model: The FastViT in training form, giving probabilities.
-        history: A row an epoch.
-        data: What it was trained on.
+        model: The FastViT in training form, giving probabilities `(batch, classes)`.
+        history: A row for each epoch: `"epoch"`, `"loss"`, `"accuracy"`, `"val_loss"`,
+            `"val_accuracy"`, `"learning_rate"` and `"images_per_second"`.
+        data: The images that it was trained on and validated with.
+
+    Example:
+    >>> import dataclasses
+    >>> [field.name for field in dataclasses.fields(Trained)]
+    ['model', 'history', 'data']
     """
 
     model: FastViT
@@ -60,10 +66,15 @@ def train(
 ) -> Trained:
     """Trains a variant on a folder of images, or goes on where the run in `output` stopped.
 
+    Writes to `output`: `model.keras` (training form, probabilities), `fused.keras` (inference
+    form), `labels.txt`, `history.csv`, `curves.png`, `confusion.png` and `report.md`; and, to go on
+    from, `run.json`, `data.json` and `state.npz`. `read_run` reads it back.
+
     Args:
-        data: `DIR/train/CLASS/…` and `DIR/val/CLASS/…`, or `DIR/CLASS/…`.
-        output: Folder of the run, new or its own; what is written there, see `__main__`.
-        variant: Name of a row of `variants.py`.
+        data: `DIR` with images in `DIR/train/CLASS/…` and `DIR/val/CLASS/…`, or in `DIR/CLASS/…`,
+            of which a fifth of each class is set aside for validation.
+        output: Folder of the run: new, empty, or of a run with the same arguments.
+        variant: Name of a row of `variants.py`, such as `"fastvit_t8"`.
         recipe: How to train, from `get_recipe`.
         weights: What to start from, as in the variants' constructors; None for random weights.
         teacher: For a distilled recipe: a model, or a `.keras` file with one, that maps the same
@@ -76,9 +87,19 @@ def train(
         OSError: If the data or weights cannot be read, or the run cannot be written.
         ValueError: If an argument does not fit the others, `output` is another run's, or an image
             has been damaged since the run began.
-        FloatingPointError: If the loss becomes infinite or no number.
-        ImportError: If Matplotlib is not installed, or PyTorch and weights need it.
+        FloatingPointError: If the loss becomes infinite or NaN.
+        ImportError: If Matplotlib is not installed, or the weights need PyTorch.
+        KeyboardInterrupt: After the step in which Ctrl-C was pressed.
+
+    Example, of what is found out before the training begins:
+    >>> from keras_fastvit.training import get_recipe
+    >>> try:
+    ...     train("photographs", "run", "fastvit_t8", get_recipe("finetune"))
+    ... except ValueError as error:
+    ...     print(error)  # doctest: +ELLIPSIS
+    Recipe 'finetune' changes a trained model: ... Received: weights=None
     """
+    console = Console(quiet=True, force_terminal=False) if console is None else console
     root = Path(data).resolve()
     start = starting_point(variant, weights, recipe)
     recipe = replace(recipe, image_size=start.side)
@@ -99,12 +120,18 @@ def train(
             teacher = read_model_file(teacher)
         size = _batch_size(recipe, found, devices, console)
         batches = TrainingBatches(
-            *(root, found.train, classes, start.side, size),
-            *(recipe.augmentation, recipe.label_smoothing, seed, start.normalization),
+            root,
+            found.train,
+            classes,
+            start.side,
+            size,
+            recipe.augmentation,
+            recipe.label_smoothing,
+            seed,
+            start.normalization,
         )
         validation = ValidationBatches(
-            *(root, found.validation, start.side, size),
-            *(start.crop_pct, start.normalization),
+            root, found.validation, start.side, size, start.crop_pct, start.normalization
         )
         model = start.build(classes)
         if saved.epoch == 0:
@@ -118,14 +145,14 @@ def train(
             logits = predict(trained, validation)
     finished = with_probabilities(model)
     command = [Path(sys.argv[0]).name, *sys.argv[1:]] if command is None else command
-    write_outputs(folder.path, finished, logits, saved.history, found, root, start, recipe, command)
+    write_outputs(folder.path, finished, logits, saved.history, found, start, recipe, command)
     return Trained(finished, saved.history, found)
 
 
 def _arguments(
     root: Path, variant: str, weights: Any, recipe: Recipe, teacher: Any, seed: int
 ) -> dict[str, Any]:
-    """What a run depends on, for its folder; what a user can change comes first."""
+    """Returns what a run depends on, for its folder; what a user can change comes first."""
     return {
         "data": str(root),
         "model": variant,
@@ -142,9 +169,7 @@ def _arguments(
     }
 
 
-def _training_data(
-    root: Path, folder: RunFolder, seed: int, console: Console | None
-) -> TrainingData:
+def _training_data(root: Path, folder: RunFolder, seed: int, console: Console) -> TrainingData:
     if not root.is_dir():
         raise FileNotFoundError(
             "Expected a folder of images, with one sub-folder a class. "
@@ -153,20 +178,15 @@ def _training_data(
     if folder.data.exists():
         return read_training_data(folder.data)
 
-    def shown(items: Iterable[Any], total: int) -> Iterable[Any]:
-        hidden = console is None or not console.is_terminal
-        return track(
-            items, "Reading images", total, console=console, transient=True, disable=hidden
+    with Progress(console) as progress:
+        found = find_training_data(
+            root, seed, lambda items, total: progress.track(items, "Reading images", total)
         )
-
-    found = find_training_data(root, seed, shown)
     write_training_data(found, folder.data)
     return found
 
 
-def _describe(found: TrainingData, epoch: int, recipe: Recipe, console: Console | None) -> None:
-    if console is None:
-        return
+def _describe(found: TrainingData, epoch: int, recipe: Recipe, console: Console) -> None:
     console.print(
         f"{len(found.train)} images of {len(found.class_names)} classes to train on, "
         f"{len(found.validation)} to validate with"
@@ -177,8 +197,8 @@ def _describe(found: TrainingData, epoch: int, recipe: Recipe, console: Console 
         console.print(f"Going on after epoch {epoch} of {recipe.epochs}")
 
 
-def _batch_size(recipe: Recipe, found: TrainingData, devices: int, console: Console | None) -> int:
-    """Returns the recipe's batch size, or of a smaller data set the largest that there can be."""
+def _batch_size(recipe: Recipe, found: TrainingData, devices: int, console: Console) -> int:
+    """Returns the recipe's batch size, or the largest one that a smaller data set allows."""
     if recipe.batch_size % devices:
         raise ValueError(
             f"Each batch is shared by {devices} devices: expected a multiple of that. "
@@ -190,11 +210,10 @@ def _batch_size(recipe: Recipe, found: TrainingData, devices: int, console: Cons
             f"Each of {devices} devices needs an image to train on. "
             f"Received: {len(found.train)} images"
         )
-    if console is not None:
-        if size < recipe.batch_size:
-            console.print(f"Batches have all {size} images, not {recipe.batch_size}")
-        if devices > 1:
-            console.print(f"Each batch of {size} is shared by {devices} devices")
-        if idle_devices():
-            console.print(f"On torch one device trains; idle devices: {idle_devices()}")
+    if size < recipe.batch_size:
+        console.print(f"Batches have all {size} images, not {recipe.batch_size}")
+    if devices > 1:
+        console.print(f"Each batch of {size} is shared by {devices} devices")
+    if idle_devices():
+        console.print(f"On torch one device trains; idle devices: {idle_devices()}")
     return size

@@ -1,4 +1,4 @@
-"""What a finished run writes, each file whole or not at all."""
+"""Writes the files of a finished run, each of them whole or not at all."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +29,6 @@ def write_outputs(
     logits: NDArray[np.float32],
     history: Sequence[Row],
     data: TrainingData,
-    root: Path,
     start: StartingPoint,
     recipe: Recipe,
     command: Sequence[str],
@@ -42,7 +41,6 @@ def write_outputs(
         logits: Of the validation images.
         history: A row an epoch.
         data: What it was trained on.
-        root: Folder of the images.
         start: What it was before.
         recipe: Of the training.
         command: What made the run, as words.
@@ -59,4 +57,4 @@ def write_outputs(
     write_history(history, folder)  # again: it is the state that is certain to be there
     plot_curves(history, folder / "curves.png")
     plot_predictions(data, logits, folder / "confusion.png")
-    write_report(folder, command, root, start, recipe, data, history)
+    write_report(folder, command, start, recipe, data, history)

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import keras
 from rich.console import Console
 
-from keras_fastvit.training.callbacks import EpochEnds, Steps, progress_bar
+from keras_fastvit.progress import Progress
+from keras_fastvit.training.callbacks import Steps, ValidatedEpochEnds
 from keras_fastvit.training.data.pipeline import Batches, TrainingBatches, ValidationBatches
 from keras_fastvit.training.distillation import Distillation
 from keras_fastvit.training.interruption import Interruption
@@ -26,9 +27,9 @@ def fit_phases(
     validation: ValidationBatches,
     folder: RunFolder,
     saved: Saved,
-    console: Console | None,
+    console: Console,
 ) -> keras.Model:
-    """Trains a model; at the end it has the weights to keep, the averaged ones if they are.
+    """Trains a model; at the end it has the weights to keep: averaged, if the recipe says so.
 
     Args:
         model: FastViT that gives logits, with the weights that training starts from.
@@ -38,7 +39,7 @@ def fit_phases(
         validation: What to validate with.
         folder: Where the state after each epoch is kept.
         saved: The state to go on from; its history is continued.
-        console: Where progress is shown; None for nowhere.
+        console: Where progress is shown.
 
     Returns:
         A compiled model with the same answers, for `predict`.
@@ -46,17 +47,19 @@ def fit_phases(
     Raises:
         OSError: If an image is gone, or the state cannot be written.
         ValueError: If an image is damaged, or the state is another run's.
-        FloatingPointError: If the loss becomes infinite or no number.
+        FloatingPointError: If the loss becomes infinite or NaN.
         KeyboardInterrupt: After the step in which Ctrl-C was pressed.
     """
     done = 0
     with (
-        progress_bar(console) as bar,
+        Progress(console) as progress,
         _explained(batches, validation, folder, saved),
-        Interruption() as interruption,
+        Interruption(console) as interruption,
     ):
-        steps = Steps(bar, recipe.epochs, saved.epoch, batches)
-        ends = EpochEnds(folder, model, batches, validation, saved.history, console, interruption)
+        steps = Steps(progress, recipe.epochs, saved.epoch, batches)
+        ends = ValidatedEpochEnds(
+            folder, model, batches, validation, saved.history, console, interruption
+        )
         for phase in recipe.phases:
             end = done + phase.epochs
             # The phase before the one to go on with is passed through too, if its last epoch is

@@ -1,4 +1,4 @@
-"""What a run leaves for people: a table, curves, a confusion matrix, and a report."""
+"""What a run leaves for people to read: a table, curves, a confusion matrix, and a report."""
 
 import csv
 import shlex
@@ -65,7 +65,7 @@ def plot_curves(history: Sequence[Row], path: Path) -> None:
 
 
 def plot_predictions(data: TrainingData, logits: NDArray[np.float32], path: Path) -> None:
-    """Draws which classes the validation images were taken for, as a PNG file.
+    """Draws the confusion matrix of the validation images, as a PNG file.
 
     Raises:
         ImportError: If Matplotlib is not installed.
@@ -80,7 +80,6 @@ def plot_predictions(data: TrainingData, logits: NDArray[np.float32], path: Path
 def write_report(
     folder: Path,
     command: Sequence[str],
-    root: Path,
     start: StartingPoint,
     recipe: Recipe,
     data: TrainingData,
@@ -91,7 +90,6 @@ def write_report(
     Args:
         folder: Of the run.
         command: What made the run, as words.
-        root: Folder of the images.
         start: What was trained.
         recipe: Of the training.
         data: What it was trained on.
@@ -128,12 +126,7 @@ def write_report(
             *(f"- `{path}`: {reason}" for path, reason in data.skipped.items()),
             "",
         ]
-    model, labels, tflite = (
-        shlex.quote(str(folder / name)) for name in ("model.keras", "labels.txt", "int8.tflite")
-    )
-    separate = (root / "val").is_dir()
-    images = shlex.quote(str(root / "train" if separate else root))
-    validation = shlex.quote(str(root / "val" if separate else root))
+    run, tflite = shlex.quote(str(folder)), shlex.quote(str(folder / "int8.tflite"))
     lines += [
         "![curves](curves.png)",
         "",
@@ -141,12 +134,12 @@ def write_report(
         "",
         "## Next",
         "",
-        "A file for the phone, calibrated on these images; its accuracy on them; its times:",
+        "A file for the phone, calibrated on the training images; its accuracy on the validation "
+        "images; its times:",
         "",
         "```sh",
-        f"keras-fastvit export --model {model} --labels {labels} --crop-pct {start.crop_pct:g} \\",
-        f"    --quantize int8 --calibration {images} --output {tflite}",
-        f"keras-fastvit evaluate {tflite} --data {validation}",
+        f"keras-fastvit export --run {run} --quantize int8 --output {tflite}",
+        f"keras-fastvit evaluate {tflite} --run {run}",
         f"keras-fastvit benchmark {tflite}",
         "```",
         "",

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import logging
+import math
 import time
 from pathlib import Path
 
@@ -109,13 +110,13 @@ def _reach(address: str) -> None:
     from huggingface_hub import get_hf_file_metadata
 
     end = time.monotonic() + SECONDS_TO_REACH
-    for pause in (1.0, 2.0, None):
+    for pause in (1.0, 2.0, math.inf):
         try:
             get_hf_file_metadata(address, timeout=max(0.5, end - time.monotonic()))
             return
         except Exception as error:
             # The hub's own answers are OSErrors; a failed connection is the HTTP library's.
-            late = pause is None or time.monotonic() + pause >= end
+            late = time.monotonic() + pause >= end
             if isinstance(error, OSError) or late:
                 raise
             time.sleep(pause)

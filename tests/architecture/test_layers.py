@@ -61,53 +61,63 @@ class Case(NamedTuple):
         return f"{self.cls.__name__}({arguments})"
 
 
-CASES = [
+# Together they call all that a backend computes for any layer: on every backend.
+EVERYWHERE = [
     Case(Dropout, 4, {"rate": 0.5}),
-    Case(Dropout, 4, {"rate": 0.0}),
     Case(DropPath, 4, {"rate": 0.5}),
-    Case(LayerScale, 4, {"init_value": 0.3}),
     Case(LayerNorm, 4),
-    Case(ConvBN, 4, {"filters": 6, "kernel_size": 3}),
     Case(ConvBN, 4, {"filters": 6, "kernel_size": 1, "strides": 2}),
     Case(ConvBN, 4, {"filters": 12, "kernel_size": 7, "strides": 2, "depthwise": True}),
     Case(ConvBN, 4, {"filters": 4, "kernel_size": 5, "strides": 3, "depthwise": True}),
-    Case(SqueezeExcite, 8, {"ratio": 0.25}),
     Case(MobileOneBlock, 3, {"filters": 6, "kernel_size": 3, "strides": 2}),
-    Case(MobileOneBlock, 4, {"filters": 4, "kernel_size": 1}),
-    Case(MobileOneBlock, 4, {"filters": 4, "kernel_size": 3, "depthwise": True}),
-    Case(MobileOneBlock, 4, {"filters": 4, "kernel_size": 3, "strides": 2, "depthwise": True}),
-    Case(MobileOneBlock, 4, {"filters": 4, "kernel_size": 3, "activation": False}),
-    Case(MobileOneBlock, 3, {"filters": 6, "kernel_size": 3, "strides": 2, "scale_branch": False}),
     Case(
         MobileOneBlock,
         16,
         {"filters": 32, "kernel_size": 3, "depthwise": True, "squeeze_excite": True},
     ),
     Case(ConditionalPositionalEncoding, 4, {"kernel_size": 5}),
-    Case(Downsample, 4, {"filters": 8}),
-    Case(Downsample, 4, {"filters": 4}),
-    Case(Downsample, 4, {"filters": 8, "activation": True}),
     Case(Downsample, 4, {"filters": 8, "squeeze_excite": True, "activation": True}),
-    Case(RepMixer, 4, {"kernel_size": 5, "layer_scale_init_value": 0.5}),
-    Case(ConvFFN, 4, {"hidden_filters": 6}),
     Case(RepMixerBlock, 4, {"mlp_ratio": 2, "drop_path_rate": 0.5, "layer_scale_init_value": 0.5}),
-    Case(Attention, 64),
     Case(
         AttentionBlock, 32, {"mlp_ratio": 2, "drop_path_rate": 0.5, "layer_scale_init_value": 0.5}
     ),
     Case(AttentionBlock, 32, {"mlp_ratio": 2, "norm_type": "layer_norm"}),
 ]
-each_case = pytest.mark.parametrize("case", CASES, ids=str)
-with_statistics = pytest.mark.parametrize(
-    "case",
-    [
-        case
-        for case in CASES
-        if issubclass(case.cls, FastViTLayer)
-        and case.cls not in (Attention, LayerNorm, LayerScale, SqueezeExcite)
-    ],
-    ids=str,
-)
+CASES = [
+    *EVERYWHERE,
+    Case(Dropout, 4, {"rate": 0.0}),
+    Case(LayerScale, 4, {"init_value": 0.3}),
+    Case(ConvBN, 4, {"filters": 6, "kernel_size": 3}),
+    Case(SqueezeExcite, 8, {"ratio": 0.25}),
+    Case(MobileOneBlock, 4, {"filters": 4, "kernel_size": 1}),
+    Case(MobileOneBlock, 4, {"filters": 4, "kernel_size": 3, "depthwise": True}),
+    Case(MobileOneBlock, 4, {"filters": 4, "kernel_size": 3, "strides": 2, "depthwise": True}),
+    Case(MobileOneBlock, 4, {"filters": 4, "kernel_size": 3, "activation": False}),
+    Case(MobileOneBlock, 3, {"filters": 6, "kernel_size": 3, "strides": 2, "scale_branch": False}),
+    Case(Downsample, 4, {"filters": 8}),
+    Case(Downsample, 4, {"filters": 4}),
+    Case(Downsample, 4, {"filters": 8, "activation": True}),
+    Case(RepMixer, 4, {"kernel_size": 5, "layer_scale_init_value": 0.5}),
+    Case(ConvFFN, 4, {"hidden_filters": 6}),
+    Case(Attention, 64),
+]
+NORMALIZED = (ConvBN, MobileOneBlock, Downsample, RepMixer, ConvFFN, RepMixerBlock, AttentionBlock)
+
+
+def each(cases: list[Case]) -> pytest.MarkDecorator:
+    """Gives a test these cases, those that are not for every backend on the first alone."""
+    return pytest.mark.parametrize(
+        "case",
+        [
+            pytest.param(case, marks=[] if case in EVERYWHERE else [pytest.mark.single_backend])
+            for case in cases
+        ],
+        ids=str,
+    )
+
+
+each_case = each(CASES)
+with_statistics = each([case for case in CASES if case.cls in NORMALIZED])
 each_data_format = pytest.mark.parametrize("data_format", DATA_FORMATS)
 
 

@@ -92,6 +92,19 @@ class TestNativeOutput:
             subprocess.run([sys.executable, "-c", "import os; os.write(2, b'why it failed')"])
             assert output.text() == "why it failed"
 
+    def test_errors_are_told_from_news(self) -> None:
+        printed = (
+            "I0000 00:00:17.7 16233 port.cc:153] oneDNN custom operations are on.\\n"
+            "INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\\n"
+            "ERROR: Node number 7 (CONV_2D) failed to prepare.\\n"
+            "F0000 00:00:17.7 16233 shape.cc:9] Check failed: rank == 4\\n"
+        )
+        with captured() as output:
+            subprocess.run([sys.executable, "-c", f"import os; os.write(2, b'{printed}')"])
+            first, second = output.errors().splitlines()
+        assert first.startswith("ERROR: Node number 7")
+        assert second.endswith("Check failed: rank == 4")
+
     def test_nothing_is_captured_unless_wanted(self) -> None:
         finished = self.run("with captured(enabled=False):\n    os.write(2, b'native')")
         assert finished.stderr == "native"

@@ -14,9 +14,9 @@ from PIL import Image
 
 from benchmarks.synthetic_hand import random_parameters, synthetic_hand_model
 from keras_fastvit import fuse
+from keras_fastvit.conversion.__main__ import main
 from keras_fastvit.tasks import HandMesh, Mano, split_parameters
 from keras_fastvit.training.hand_mesh.batches import HandBatches, augmented_hand
-from keras_fastvit.training.hand_mesh.command import errors, main
 from keras_fastvit.training.hand_mesh.freihand import (
     FINGERTIPS,
     ORDER,
@@ -24,6 +24,7 @@ from keras_fastvit.training.hand_mesh.freihand import (
     find_training_hands,
 )
 from keras_fastvit.training.hand_mesh.losses import learner
+from keras_fastvit.training.hand_mesh.task import errors
 from keras_fastvit.training.heads import backbone
 from tests.models import TINY
 
@@ -98,6 +99,7 @@ def mano_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def arguments(data: Path, mano: Path, run: Path, *more: str) -> list[str]:
     return [
+        *("train", "--task", "hand-mesh"),
         *("--data", str(data), "--mano", str(mano), "--model", TINY.name, "--output", str(run)),
         *("--image-size", "64", "--batch-size", "6", "--epochs", "2", *more),
     ]
@@ -255,7 +257,16 @@ def test_the_command(
     model = keras.saving.load_model(run / "model.keras")
     assert model.output_shape == (None, 61)
     assert all("skinning" not in x.path and x.shape != (16, 804) for x in model.weights)
-    evaluated = ["--data", str(data), "--mano", str(mano_file), "--evaluate"]
+    evaluated = [
+        "train",
+        "--task",
+        "hand-mesh",
+        "--data",
+        str(data),
+        "--mano",
+        str(mano_file),
+        "--evaluate",
+    ]
     assert main([*evaluated, str(run / "model.keras")]) == 0
     assert capsys.readouterr().out.splitlines() == [line]
     fuse(model).save(tmp_path / "fused.keras")
@@ -264,9 +275,11 @@ def test_the_command(
 
 
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    with pytest.raises(SystemExit) as stopped:
-        main(words)
-    assert stopped.value.code == 2
+    try:
+        status: Any = main(words)
+    except SystemExit as stopped:  # argparse's
+        status = stopped.code
+    assert status == 2
     return capsys.readouterr().err.splitlines()[-1]
 
 
@@ -319,7 +332,9 @@ def test_other_models_and_batches_are_refused(
 ) -> None:
     image = keras.Input((8, 8, 3))
     keras.Model(image, image).save(tmp_path / "m.keras")
-    words = ["--data", str(data), "--mano", str(mano_file), "--evaluate", str(tmp_path / "m.keras")]
-    assert "to (None, 61)" in refused(words, capsys)
+    words = ["train", "--task", "hand-mesh", "--data", str(data), "--evaluate"]
+    words.append(str(tmp_path / "m.keras"))
+    assert "to (None, 61)" in refused([*words, "--mano", str(mano_file)], capsys)
+    assert "expected --mano" in refused(words, capsys)
     words = arguments(data, mano_file, tmp_path / "run", "--batch-size", "13")
     assert "at most 12 images" in refused(words, capsys)

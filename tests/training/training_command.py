@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 import tests.models  # noqa: F401  # "fastvit_tiny" is then a variant
-from keras_fastvit.conversion.commands.training_arguments import main
+from keras_fastvit.conversion.__main__ import main
 from keras_fastvit.training import run_folder
 
 
@@ -36,4 +36,4 @@ if __name__ == "__main__":
     if arguments[0] == "--kill-while-writing":
         kill_while_writing(int(arguments[1]))
         arguments = arguments[2:]
-    sys.exit(main(arguments))
+    sys.exit(main(["train", *arguments]))

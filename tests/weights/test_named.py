@@ -11,7 +11,9 @@ import subprocess
 import sys
 import textwrap
 import time
+from functools import partial
 from pathlib import Path
+from typing import Unpack, get_type_hints
 
 import huggingface_hub
 import keras
@@ -23,6 +25,7 @@ from safetensors.numpy import save, save_file
 import keras_fastvit
 from keras_fastvit import FastViT, FastViTMCi0, FastViTSA12, FastViTT8
 from keras_fastvit.applications import CONSTRUCTORS
+from keras_fastvit.architecture.model import ModelArguments
 from keras_fastvit.architecture.variants import get_variant
 from keras_fastvit.weights import loading
 from keras_fastvit.weights.file_kinds import SUFFIXES
@@ -399,34 +402,39 @@ class TestConstructors:
     def test_have_the_signature_of_keras_applications(self):
         theirs = inspect.signature(keras.applications.ResNet50).parameters
         ours = inspect.signature(FastViTT8).parameters
-        assert list(ours)[:7] == list(theirs)[:7]
-        for name, parameter in theirs.items():
-            if name != "name":
-                assert ours[name].default == parameter.default
-        # And the model's own, with the same defaults.
-        own = dict(inspect.signature(FastViT).parameters)
-        for name in own.keys() - {"variant", "kwargs"}:
-            assert ours[name].default == own[name].default
+        assert list(ours)[:2] == list(theirs)[:2]
+        for name in ("include_top", "weights"):
+            assert ours[name].default == theirs[name].default
+        assert theirs.keys() <= {*ours, *ModelArguments.__annotations__}
 
-    def test_image_towers_start_at_random_and_give_an_embedding(self):
+    def test_have_the_names_and_types_of_the_models_own_arguments(self):
+        own = get_type_hints(FastViT.__init__)
+        for name in ("variant", "include_top", "return"):
+            del own[name]
+        assert get_type_hints(ModelArguments) == own
+        for constructor in CONSTRUCTORS.values():
+            hints = get_type_hints(constructor)
+            assert hints["arguments"] == Unpack[ModelArguments]
+
+    def test_wrong_names_of_arguments_are_errors(self):
+        for constructor in (FastViTT8, FastViTMCi0, partial(FastViT, "fastvit_t8")):
+            with pytest.raises(TypeError, match="wieghts"):
+                constructor(wieghts=None)
+
+    def test_say_what_the_tables_say(self):
         for variant, constructor in CONSTRUCTORS.items():
-            row, parameters = get_variant(variant), inspect.signature(constructor).parameters
-            if row.embedding_width is not None:
-                assert parameters["weights"].default is None
-                assert parameters["classes"].default == row.embedding_width
-                assert parameters["classifier_activation"].default is None
-                assert "non-commercial research only" in constructor.__doc__
-                assert f'normalization="{row.normalization}"' in constructor.__doc__
+            row, doc = get_variant(variant), constructor.__doc__
+            named = [x for x in NAMED_WEIGHTS if x.variant == variant]
+            for weights in named:
+                assert f'`"{weights.name}"`' in doc
+            if row.embedding_width is None:
+                assert f"{row.top1} % ImageNet-1k top-1 released, {row.top1_distilled} %" in doc
             else:
-                assert parameters["classes"].default == 1000
-        assert '`"mobileclip"` or `"mobileclip2"`' in FastViTMCi0.__doc__
-        assert "71.5 % (mobileclip2)" in FastViTMCi0.__doc__
-
-    def test_describe_every_argument(self):
-        for name in inspect.signature(FastViTT8).parameters:
-            assert f"    {name}: " in FastViTT8.__doc__
-        assert "fashion_mnist" in FastViTT8.__doc__
-        assert "fashion_mnist" not in FastViTSA12.__doc__
+                assert inspect.signature(constructor).parameters["weights"].default is None
+                assert ", ".join(f"{x.top1} % ({x.name})" for x in named) in doc
+                assert "non-commercial research only" in doc
+                assert f'normalization="{row.normalization}"' in doc
+                assert f"classes={row.embedding_width}" in doc
 
     def test_pass_every_argument_on(self):
         image = keras.Input((3, 40, 48))
@@ -445,7 +453,7 @@ class TestConstructors:
             "dtype": "float64",
             "name": "mine",
         }
-        assert arguments.keys() == inspect.signature(FastViTT8).parameters.keys()
+        assert arguments.keys() == {"include_top", "weights", *ModelArguments.__annotations__}
         config = FastViTT8(**arguments).get_config()
         assert config.pop("dtype")["config"]["name"] == "float64"
         for name in arguments.keys() & config.keys():

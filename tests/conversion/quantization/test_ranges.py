@@ -7,12 +7,10 @@ from keras import layers
 
 from keras_fastvit import fuse
 from keras_fastvit.conversion.lowering.lower import lower
+from keras_fastvit.conversion.operations import TANH_RANGE, UNIT_RANGE, known
 from keras_fastvit.conversion.quantization.ranges import (
-    TANH_RANGE,
-    UNIT_RANGE,
     best_range,
     exact_range,
-    fixed_range,
     keeps_range,
     rounded,
     scale_and_zero_point,
@@ -141,13 +139,13 @@ def test_symmetric_ranges(limits):
 
 def test_fixed_ranges_and_kept_ones():
     def fixed(function):
-        return fixed_range(layers.Activation(function))
+        return known(layers.Activation(function)).range
 
-    assert fixed("sigmoid") == fixed("softmax") == fixed_range(layers.Softmax()) == UNIT_RANGE
+    assert fixed("sigmoid") == fixed("softmax") == known(layers.Softmax()).range == UNIT_RANGE
     assert scale_and_zero_point(UNIT_RANGE) == (1 / 256, -128)
     assert fixed("tanh") == TANH_RANGE
     assert scale_and_zero_point(TANH_RANGE) == (1 / 128, 0)
-    assert fixed("gelu") is fixed("relu") is fixed_range(layers.Conv2D(1, 1)) is None
+    assert fixed("gelu") is fixed("relu") is known(layers.Conv2D(1, 1)).range is None
     assert keeps_range(layers.Reshape((1,)))
     assert keeps_range(layers.AveragePooling2D(2))
     assert not keeps_range(layers.GlobalAveragePooling2D())

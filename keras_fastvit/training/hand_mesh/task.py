@@ -1,30 +1,16 @@
 """Trains and evaluates the hand-mesh head on FreiHAND, as the paper's table of hands wants it.
 
-    keras-fastvit train --task hand-mesh --data FreiHAND_pub_v2 --mano mano_right.npz \
-        --model fastvit_ma36 --weights imagenet --output RUN
-
-prints a line an epoch, and the errors of joints and vertices on the 3,960 evaluation images after
-Procrustes alignment: PA-MPJPE and PA-MPVPE, for which the paper has 6.6 and 6.7 mm (MA36). To RUN
-it writes `model.keras`, which gives a hand's 61 parameters and has nothing of MANO in it, and
-`history.csv`. Interrupted at any moment, the same command goes on after the last whole epoch.
-
-    keras-fastvit train --task hand-mesh --data FreiHAND_pub_v2 --mano mano_right.npz \
-        --evaluate RUN/model.keras
-
-only evaluates, in training or inference form. The layout of the data is described in `freihand.py`,
-how to come by `mano_right.npz` in `mano_file.py`.
-
 Schedule, batch and augmentation are those of METRO's `run_metro_handmesh.py` for FreiHAND: Adam at
 1e-4, a tenth of it in the second half of 200 epochs, batches of 256 images of 224 pixels, turned,
 scaled and tinted. The losses and their weights are this package's own, as the paper names none; the
 hand's orientation is learnt from its joints alone, as axis-angle vectors jump at half a turn.
 FreiHAND's own alignment may mirror a hand, here it may not.
 
-Written to that layout and tested on a small folder of the same. Not run on FreiHAND itself.
+Written to the layout of `freihand.py`, and tested on a small folder of the same. Not run on
+FreiHAND itself.
 """
 
-import argparse
-import sys
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,13 +21,13 @@ from keras import ops
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
-from rich.progress import track
 
 from keras_fastvit.architecture.variants import get_variant
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.evaluation.point_errors import procrustes_error
 from keras_fastvit.images.normalizations import normalization_of
 from keras_fastvit.images.preprocessing import preprocess_input
+from keras_fastvit.progress import Progress
 from keras_fastvit.tasks.hand_mesh import PARAMETERS, HandMesh
 from keras_fastvit.tasks.mano import Mano
 from keras_fastvit.training.hand_mesh.batches import HandBatches
@@ -50,19 +36,10 @@ from keras_fastvit.training.hand_mesh.freihand import (
     ORDER,
     EvaluationHands,
     TrainingHands,
-    find_evaluation_hands,
-    find_training_hands,
     read_square,
 )
 from keras_fastvit.training.hand_mesh.losses import LOSSES, learner, meshes
-from keras_fastvit.training.heads import (
-    add_training_arguments,
-    backbone,
-    compiled,
-    fit,
-    positive_int,
-    run,
-)
+from keras_fastvit.training.heads import backbone, compiled, fit
 from keras_fastvit.training.run_folder import RunFolder
 from keras_fastvit.weights.model_files import read_model_file
 
@@ -81,53 +58,92 @@ def articulation_error(true: Any, predicted: Any) -> Any:
 
 
 def train(
-    args: argparse.Namespace, mano: Mano, hands: TrainingHands, console: Console
+    hands: TrainingHands,
+    data: str | os.PathLike[str],
+    mano: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    variant: str,
+    console: Console,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    epochs: int = EPOCHS,
+    batch_size: int = BATCH,
+    image_size: int = SIDE,
+    learning_rate: float | None = None,
+    seed: int = 0,
 ) -> keras.Model:
-    """Trains as the command's arguments say, and writes the model.
+    """Trains a hand-mesh head, or goes on where the run in `output` stopped.
+
+    Writes `model.keras`, which gives a hand's 61 parameters and has nothing of MANO in it, and
+    `history.csv`.
+
+    Args:
+        hands: To train on.
+        data: Their folder.
+        mano: File of the hand model; see `mano_file.py`.
+        output: Folder of the run: new, empty, or of a run with the same arguments.
+        variant: Name of a row of `variants.py`.
+        console: Where progress is shown.
+        weights: What the backbone starts from, as in the variants' constructors.
+        epochs: Of training.
+        batch_size: Images a step.
+        image_size: Side of the images in pixels.
+        learning_rate: Of the first half; None for the recipe's, in proportion to the batch size.
+        seed: Of all that is random, 0 or more.
 
     Raises:
-        ArithmeticError, ImportError, OSError, ValueError: As the pieces do.
+        OSError: If a file cannot be read or written.
+        ValueError: If an argument does not fit, a file is damaged, or `output` is another run's.
+        FloatingPointError: If the loss becomes infinite or NaN.
+        KeyboardInterrupt: After the step in which Ctrl-C was pressed.
     """
-    normalization = get_variant(args.model).normalization
-    batches = HandBatches(hands, args.image_size, args.batch_size, args.seed, normalization)
+    normalization = get_variant(variant).normalization
+    batches = HandBatches(hands, image_size, batch_size, seed, normalization)
     if not len(batches):
         raise ValueError(
             f"Expected a batch of at most {len(hands.images)} images, as many as there are. "
-            f"Received: --batch-size {args.batch_size}"
+            f"Received: --batch-size {batch_size}"
         )
-    rate = args.learning_rate or LEARNING_RATE * args.batch_size / BATCH
-    facts = {
-        **{name: str(getattr(args, name).resolve()) for name in ("data", "mano")},
-        **{name: getattr(args, name) for name in ("model", "weights", "image_size", "batch_size")},
-        **{"epochs": args.epochs, "learning_rate": rate, "seed": args.seed},
+    layer = Mano.from_file(mano, FINGERTIPS)
+    rate = learning_rate or LEARNING_RATE * batch_size / BATCH
+    arguments = {
+        "data": str(Path(data).resolve()),
+        "mano": str(Path(mano).resolve()),
+        "model": variant,
+        "weights": None if weights is None else str(weights),
+        "image_size": image_size,
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "learning_rate": rate,
+        "seed": seed,
         "backend": keras.backend.backend(),
     }
-    folder = RunFolder(args.output, facts)
+    folder = RunFolder(output, arguments)
     console.print(
-        f"{len(hands.images)} images of {len(hands.joints)} hands to train on, {args.epochs} "
+        f"{len(hands.images)} images of {len(hands.joints)} hands to train on, {epochs} "
         f"epochs of {len(batches)} steps"
     )
-    keras.utils.set_random_seed(args.seed)
-    head = HandMesh(backbone(args.model, args.weights, args.image_size), name=args.model)
+    keras.utils.set_random_seed(seed)
+    head = HandMesh(backbone(variant, weights, image_size), name=variant)
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
-        [args.epochs * len(batches) // 2], [rate, rate / 10]
+        [epochs * len(batches) // 2], [rate, rate / 10]
     )
     losses = dict.fromkeys(("shape", "joints", "image_joints"), "mae")
     learning = compiled(
-        learner(head, mano, ORDER),
+        learner(head, layer, ORDER),
         optimizer=keras.optimizers.Adam(schedule),
         # FreiHAND has no weak-perspective camera: it is learnt from the joints in the image.
         loss={"pose": articulation_error, **losses},
         loss_weights={name: LOSSES[name] for name in ("pose", *losses)},
     )
-    fit(learning, batches, args.epochs, folder, console)
-    with written_beside(args.output / "model.keras") as unfinished:
+    fit(learning, batches, epochs, folder, console)
+    with written_beside(folder.path / "model.keras") as unfinished:
         head.save(unfinished)
     return head
 
 
 def predict(
-    model: keras.Model, images: Sequence[Path], batch_size: int, console: Console
+    model: keras.Model, images: Sequence[Path], batch_size: int, progress: Progress
 ) -> NDArray[np.float32]:
     """Returns the parameters of the hands in square images, `(images, 61)`.
 
@@ -137,13 +153,8 @@ def predict(
     side = model.input_shape[1]
     normalization = normalization_of(model)
     found = []
-    for start in track(
-        range(0, len(images), batch_size),
-        "Evaluating",
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ):
+    starts = range(0, len(images), batch_size)
+    for start in progress.track(starts, "Evaluating", len(starts)):
         read = [read_square(path) for path in images[start : start + batch_size]]
         pixels = [np.asarray(x.resize((side, side), Image.Resampling.BICUBIC)) for x in read]
         batch = preprocess_input(np.stack(pixels), "channels_last", normalization)
@@ -174,12 +185,12 @@ def errors(mano: Mano, parameters: Array, hands: EvaluationHands) -> tuple[float
     )
 
 
-def read(path: Path) -> keras.Model:
-    """Reads a trained model.
+def read_model(path: str | os.PathLike[str]) -> keras.Model:
+    """Reads a trained model, in training or inference form.
 
     Raises:
         FileNotFoundError: If there is no file.
-        ValueError: If it is not one that this command can have written, or its inference form.
+        ValueError: If it is not one that `train` can have written, or its inference form.
     """
     model = read_model_file(path)
     image = model.input_shape
@@ -192,40 +203,29 @@ def read(path: Path) -> keras.Model:
     return model
 
 
-def _work(args: argparse.Namespace, console: Console) -> None:
-    mano = Mano.from_file(args.mano, FINGERTIPS)
-    evaluated = find_evaluation_hands(args.data)
-    if args.evaluate is None:
-        model = train(args, mano, find_training_hands(args.data), console)
-    else:
-        model = read(args.evaluate)
-    parameters = predict(compiled(model), evaluated.images, args.batch_size, console)
-    joints, vertices = errors(mano, parameters, evaluated)
+def evaluate(
+    model: keras.Model,
+    mano: str | os.PathLike[str],
+    hands: EvaluationHands,
+    batch_size: int,
+    console: Console,
+) -> None:
+    """Prints the errors of joints and vertices after Procrustes alignment.
+
+    Args:
+        model: As `read_model` returns it. It is compiled anew.
+        mano: File of the hand model.
+        hands: To evaluate on.
+        batch_size: Images at once.
+        console: Where they are printed.
+
+    Raises:
+        OSError, ValueError: If a file cannot be read.
+    """
+    layer = Mano.from_file(mano, FINGERTIPS)
+    with Progress(console) as progress:
+        parameters = predict(compiled(model), hands.images, batch_size, progress)
+    joints, vertices = errors(layer, parameters, hands)
     console.print(
         f"PA-MPJPE {joints:.2f} mm, PA-MPVPE {vertices:.2f} mm on {len(parameters)} images"
     )
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="keras-fastvit train --task hand-mesh",
-        description="Trains and evaluates the hand-mesh head on FreiHAND.",
-    )
-    add_training_arguments(parser, "the folder FreiHAND_pub_v2")
-    parser.add_argument(
-        "--mano", type=Path, required=True, metavar="M.npz", help="the arrays of MANO's right hand"
-    )
-    for name, default, text in (
-        ("--epochs", EPOCHS, "of training"),
-        ("--batch-size", BATCH, "images a step"),
-        ("--image-size", SIDE, "side of the images in pixels"),
-    ):
-        parser.add_argument(
-            name, type=positive_int, default=default, metavar="N", help=f"{text} ({default})"
-        )
-    return run(parser, parser.parse_args(argv), _work)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
