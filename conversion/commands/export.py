@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
 
     facts = model_facts(source)
     if args.labels is not None:
-        labels = read_labels(args.labels)
+        labels = tuple(read_labels(args.labels))
     with Progress() as progress:
         exported = export(
             load_model(source),
