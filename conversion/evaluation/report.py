@@ -33,7 +33,7 @@ NAMED = 5
 _EXTREMES = 5
 """How many classes the report names as the hardest, and as the easiest."""
 
-_HEADINGS = ("top-1", "top-5", "per class", "ECE", "agreement", "SQNR")
+_HEADINGS = ("top-1", "top-5", "classes", "ECE", "agreement", "SQNR")
 
 
 def to_tables(evaluations: Sequence[Evaluation]) -> list[Table]:
@@ -46,7 +46,7 @@ def to_tables(evaluations: Sequence[Evaluation]) -> list[Table]:
         _HEADINGS,
         ((name, *_cells(x)) for name, x in zip(names, evaluations, strict=True)),
     )
-    table.caption = "per class: mean of the classes' top-1; ECE: expected calibration error"
+    table.caption = "classes: mean of their top-1; ECE: expected calibration error"
     references = dict.fromkeys(found.reference for found in evaluations if found.reference)
     if references:
         table.caption += f"; agreement and SQNR: with the logits of {' or '.join(references)}"
@@ -65,7 +65,7 @@ def _short_names(evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def _table(title: str, headings: Iterable[str], rows: Iterable[Sequence[str]]) -> Table:
-    table = Table(title=title)
+    table = Table(title=title, pad_edge=False)
     table.add_column("model", overflow="fold")
     for heading in headings:
         table.add_column(heading, justify="right")
@@ -287,7 +287,7 @@ def to_markdown(
         "",
         *_markdown(_HEADINGS, ((x.classifier.name, *_cells(x)) for x in evaluations)),
         "",
-        "Per class: mean of the classes' top-1. ECE: how far, on average, the confidence in the "
+        "Classes: mean of their top-1. ECE: how far, on average, the confidence in the "
         "best class is from the share of such answers that are right (expected calibration error, "
         f"{BINS} bins). Agreement and SQNR: of the logits with those of the Keras model beside it.",
         "",
