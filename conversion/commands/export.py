@@ -69,8 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help=f"leave out a rewrite of the target's ({', '.join(REWRITES)}) or a remedy for "
-        f"int8's noise ({', '.join(TECHNIQUES)}); may be repeated",
+        help=f"leave out a rewrite of the target's ({', '.join(REWRITES)}) or one of int8's "
+        f"techniques ({', '.join(TECHNIQUES)}); may be repeated",
     )
     parser.add_argument(
         "--gelu",
@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
 
     facts = model_facts(source)
     if args.labels is not None:
-        labels = read_labels(args.labels)
+        labels = tuple(read_labels(args.labels))
     with Progress() as progress:
         exported = export(
             load_model(source),

@@ -19,6 +19,15 @@ QUIET = {
 FAILURES = (ArithmeticError, ImportError, OSError, ValueError)
 """What functions of this package raise, with a message for the user."""
 
+EXTRAS = {
+    "ai_edge_litert": "convert",
+    "matplotlib": "evaluate",
+    "rich": "convert",
+    "scipy": "evaluate",
+    "tensorflow": "convert",
+}
+"""By the name of a package that is not always installed: the extra that installs it."""
+
 
 class UsageError(Exception):
     """Arguments that do not go together; the message says what was expected."""
@@ -47,6 +56,9 @@ def run(args: argparse.Namespace) -> int:
             raise
         except FAILURES as error:
             sys.stderr.write(output.errors())
+            package = (getattr(error, "name", None) or "").partition(".")[0]
+            if isinstance(error, ModuleNotFoundError) and package in EXTRAS:
+                error.add_note(f'`pip install "keras-fastvit[{EXTRAS[package]}]"` installs it.')
             message = " ".join([str(error), *getattr(error, "__notes__", [])])
             print(f"{program}: {message}", file=sys.stderr)
             return 2

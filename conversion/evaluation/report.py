@@ -33,21 +33,23 @@ NAMED = 5
 _EXTREMES = 5
 """How many classes the report names as the hardest, and as the easiest."""
 
-_HEADINGS = ("top-1", "top-5", "per class", "calibration error", "agreement", "SQNR")
+_HEADINGS = ("top-1", "top-5", "classes", "ECE", "agreement", "SQNR")
 
 
 def to_tables(evaluations: Sequence[Evaluation]) -> list[Table]:
     """Returns the tables that the command prints: accuracy, and under corruptions if measured."""
+    names = _short_names(evaluations)
     images = " or ".join(map(str, sorted({len(found.answers.paths) for found in evaluations})))
     rules = " or ".join(dict.fromkeys(found.answers.rule for found in evaluations))
     table = _table(
         f"{images} images, folders told apart {rules}",
         _HEADINGS,
-        ((found.classifier.name, *_cells(found)) for found in evaluations),
+        ((name, *_cells(x)) for name, x in zip(names, evaluations, strict=True)),
     )
+    table.caption = "classes: mean of their top-1; ECE: expected calibration error"
     references = dict.fromkeys(found.reference for found in evaluations if found.reference)
     if references:
-        table.caption = f"agreement and SQNR: of the logits with those of {' or '.join(references)}"
+        table.caption += f"; agreement and SQNR: with the logits of {' or '.join(references)}"
     tables = [table]
     if any(found.robustness is not None for found in evaluations):
         heading = "top-1 under corruptions"
@@ -55,8 +57,15 @@ def to_tables(evaluations: Sequence[Evaluation]) -> list[Table]:
     return tables
 
 
+def _short_names(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Returns the names without folders, where these differ."""
+    names = [found.classifier.name for found in evaluations]
+    short = [Path(name).name for name in names]
+    return short if len(set(short)) == len(short) else names
+
+
 def _table(title: str, headings: Iterable[str], rows: Iterable[Sequence[str]]) -> Table:
-    table = Table(title=title)
+    table = Table(title=title, pad_edge=False)
     table.add_column("model", overflow="fold")
     for heading in headings:
         table.add_column(heading, justify="right")
@@ -278,9 +287,9 @@ def to_markdown(
         "",
         *_markdown(_HEADINGS, ((x.classifier.name, *_cells(x)) for x in evaluations)),
         "",
-        "Calibration error: how far, on average, the confidence in the best class is from the "
-        f"share of such answers that are right (expected calibration error, {BINS} bins). "
-        "Agreement and SQNR: of the logits with those of the Keras model beside it.",
+        "Classes: mean of their top-1. ECE: how far, on average, the confidence in the "
+        "best class is from the share of such answers that are right (expected calibration error, "
+        f"{BINS} bins). Agreement and SQNR: of the logits with those of the Keras model beside it.",
         "",
         "## Classes",
     ]

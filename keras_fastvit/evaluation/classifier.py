@@ -148,6 +148,14 @@ class Answers:
         names: Of these classes.
         rule: How it was known which class a folder holds.
         skipped: By path, why a file was left out.
+
+    Example:
+    >>> answers = Answers(
+    ...     (Path("dog/1.png"),), np.array([[0.0, 2.0]]), np.array([1]), np.arange(2),
+    ...     partial=False, names=("cat", "dog"), rule="in sorted order", skipped={},
+    ... )
+    >>> answers.names[answers.logits[0].argmax()]
+    'dog'
     """
 
     paths: tuple[Path, ...]
@@ -182,6 +190,20 @@ def classify(
 
     Raises:
         ValueError: If the folders do not fit the classes, or no image can be read.
+
+    Example:
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> from keras_fastvit import FastViTT8
+    >>> from keras_fastvit.images.folders import find_images
+    >>> model = FastViTT8(weights=None, input_shape=(32, 32, 3), classes=2)
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     for name in ("cat", "dog"):
+    ...         (Path(root) / name).mkdir()
+    ...         Image.new("RGB", (40, 40)).save(Path(root) / name / "1.png")
+    ...     (answers,) = classify([KerasClassifier(model)], find_images(root))
+    >>> answers.labels.tolist(), answers.logits.shape, answers.names, answers.rule
+    ([0, 1], (2, 2), ('cat', 'dog'), 'in sorted order')
     """
     # Before any image is read, as a fault in the folders' names is quicker to find.
     rules = [classes_of_folders(folders.names, x.classes, x.labels) for x in classifiers]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.evaluation.classifier import Answers, KerasClassifier
-from keras_fastvit.evaluation.grad_cam import grad_cam
 from keras_fastvit.evaluation.metrics import ranks, softmax
+from keras_fastvit.evaluation.saliency import grad_cam
 
 Array = NDArray[Any]
 

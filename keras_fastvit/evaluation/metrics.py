@@ -125,6 +125,9 @@ def agreement(reference: Array, received: Array) -> float:
     Args:
         reference: `(images, classes)`.
         received: The same shape.
+
+    >>> agreement(np.array([[0, 1], [2, 1]]), np.array([[3, 4], [0, 5]]))
+    0.5
     """
     return float(np.mean(reference.argmax(axis=1) == received.argmax(axis=1)))
 

@@ -26,6 +26,10 @@ class Robustness:
         images: How many there were.
         clean: Top-1 accuracy on the images as they are, 0..1.
         accuracy: float64 `(corruptions, severities)`, in the order of `CORRUPTIONS`: top-1, 0..1.
+
+    Example:
+    >>> Robustness(100, 0.9, np.full((19, 5), 0.6)).mean()
+    0.6
     """
 
     images: int
@@ -65,6 +69,14 @@ def measure(
 
     Raises:
         ImportError: If SciPy is not installed.
+
+    Example:
+    >>> def brightness(images):  # two classes: dark and bright
+    ...     mean = images.mean(axis=(1, 2, 3))[:, None]
+    ...     return np.concatenate([255 - mean, mean], axis=1)
+    >>> pixels = np.stack([np.full((16, 16, 3), value, "uint8") for value in (5, 250)])
+    >>> measure({"mine": brightness}, pixels, np.array([0, 1]))["mine"].clean
+    1.0
     """
 
     def top1(images: Array) -> list[float]:

@@ -6,7 +6,7 @@ import pytest
 from keras import layers, ops
 
 from keras_fastvit import fuse
-from keras_fastvit.evaluation.grad_cam import grad_cam, gradient, split_at_features
+from keras_fastvit.evaluation.saliency import grad_cam, gradient, split_at_features
 from tests.models import images, run, tiny
 
 FILTERS = np.array([[1.0, -2.0, 0.5], [0.5, 1.0, -1.0]])  # (channels, filters)

@@ -42,8 +42,7 @@ def test_a_public_name_is_described(package: str, name: str) -> None:
     for argument in inspect.signature(found).parameters:
         assert re.search(rf"^ +\**{argument}: ", doc, re.MULTILINE), f"no word on {argument}"
     assert ">>> " in doc, "no example"
-    made = found.__init__ if inspect.isclass(found) else found
-    for error in re.findall(r"^ +raise (\w+Error)\(", inspect.getsource(made), re.MULTILINE):
+    for error in re.findall(r"^ +raise (\w+Error)\(", inspect.getsource(found), re.MULTILINE):
         assert error in doc.partition("Raises:")[2], f"no word on {error}"
 
 

@@ -108,6 +108,12 @@ class TestConsoleScript:
         assert project["scripts"] == {"keras-fastvit": "keras_fastvit.conversion.__main__:main"}
 
 
+def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    assert command("evaluate", tmp_path / "M.tflite", "--data", tmp_path) == 2
+    assert '`pip install "keras-fastvit[convert]"` installs it.' in capsys.readouterr().err
+
+
 class TestPredict:
     def best(self, capsys, *arguments: str) -> dict[str, list[tuple[float, str, str]]]:
         assert command("predict", *arguments) == 0

@@ -35,6 +35,12 @@ def grad_cam(model: keras.Model, images: Array, classes: Array) -> Array:
 
     Raises:
         ValueError: If the model has no feature map that all of its output comes from.
+
+    Example:
+    >>> from keras_fastvit import FastViTT8
+    >>> model = FastViTT8(weights=None, input_shape=(64, 64, 3), classifier_activation=None)
+    >>> grad_cam(model.fuse(), np.zeros((1, 64, 64, 3), "float32"), np.array([281])).shape
+    (1, 2, 2)
     """
     to_features, to_logits = split_at_features(model)
     features = ops.convert_to_numpy(to_features.predict(images, verbose=0))
