@@ -94,7 +94,7 @@ def _converter(function: Any, model: keras.Model) -> Any:
     constant = convert_variables_to_constants_v2(traced)
     module = tf.Module()
     module.forward = tf.function(
-        lambda image: dict(zip(names, constant(image), strict=True)), [image]
+        lambda image: dict(zip(names, constant(image), strict=True)), [image], autograph=False
     )
     concrete = module.forward.get_concrete_function()
     return tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
