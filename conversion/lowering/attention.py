@@ -4,10 +4,9 @@ from typing import Any, NamedTuple
 
 import keras
 from keras import layers, ops
-from keras.src.ops.nn import Softmax
-from keras.src.ops.numpy import Einsum
 
 from keras_fastvit.architecture.layers import InferenceForm, chain
+from keras_fastvit.graph.keras_internals import Einsum, Softmax
 from keras_fastvit.graph.rewriting import GraphRewriter, named, origin
 
 
