@@ -3,19 +3,16 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.conversion.exporting.output_names import ONLY
 from keras_fastvit.conversion.exporting.precisions import PRECISIONS
 from keras_fastvit.conversion.operations import DELEGATED
 from keras_fastvit.conversion.tflite.delegation import Delegation, delegation
 from keras_fastvit.conversion.tflite.runtime import TFLiteFile
 from keras_fastvit.evaluation.metrics import agreement, sqnr_db
-
-Array = NDArray[Any]
 
 LARGEST_DIFFERENCE = 1e-4
 """Of a float32 file's outputs from Keras' before the lowering, over the largest output.

@@ -13,20 +13,16 @@ import tempfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.conversion.exporting.output_names import output_names
 from keras_fastvit.conversion.native_output import captured
 from keras_fastvit.conversion.operations import Range
 from keras_fastvit.conversion.quantization.layer_report import LayerError
-
-Array = NDArray[Any]
-
 
 BLAS_THREADS = 1
 """Small matrices gain nothing from threads, which on busy cores wait for each other: quantisation

@@ -22,7 +22,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import tree
-from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from keras_fastvit.conversion.exporting.output_names import output_names
@@ -34,8 +33,6 @@ from keras_fastvit.conversion.quantization.layer_by_layer import (
 )
 from keras_fastvit.conversion.tflite.float_softmax import with_float_softmax
 from keras_fastvit.graph.rewriting import calls_of, origin
-
-Array = NDArray[Any]
 
 
 def to_tflite(model: keras.Model, quantize: str = "none") -> bytes:

@@ -4,12 +4,11 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import keras
-from numpy.typing import NDArray
 from rich.console import Console
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.conversion.exporting.checks import (
     check_built_in,
     check_finite,
@@ -27,8 +26,6 @@ from keras_fastvit.conversion.tflite import sidecar
 from keras_fastvit.conversion.tflite.schema import operators
 from keras_fastvit.images.normalizations import DEFAULT_CROP_PCT
 from keras_fastvit.progress import Progress
-
-Array = NDArray[Any]
 
 
 def export(

@@ -60,8 +60,7 @@ def _attention_before(operation: Any, args: tuple[Any, ...]) -> _Attention | Non
     ]
     if x is None or any(source is not x for source in sources) or origin(weights)[0].axis != -1:
         return None
-    by_query, by_key, by_value = (origin(projected)[0] for projected in (query, key, value))
-    return _Attention(x, by_query, by_key, by_value, operation)
+    return _Attention(x, origin(query)[0], origin(key)[0], origin(value)[0], operation)
 
 
 def _inputs(x: Any, what: str | type) -> tuple[Any, Any]:

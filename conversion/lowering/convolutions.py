@@ -4,9 +4,8 @@ from typing import Any
 
 import keras
 from keras import ops
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from keras_fastvit.arrays import Array
 
 
 def weights_of(layer: keras.Layer) -> tuple[Array, Array | None]:

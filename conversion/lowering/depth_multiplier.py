@@ -7,8 +7,8 @@ import numpy as np
 from keras import layers, ops, tree
 
 from keras_fastvit.architecture.layers import InferenceForm, chain
+from keras_fastvit.arrays import Array
 from keras_fastvit.conversion.lowering.convolutions import (
-    Array,
     is_depthwise,
     weights_of,
     with_weights,

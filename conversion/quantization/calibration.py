@@ -8,17 +8,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.images.files import image_suffixes, named
 from keras_fastvit.images.preprocessing import load_image, preprocess_input
-
-Array = NDArray[Any]
 
 LIMIT = 200
 """How many images are taken of a larger folder."""

@@ -15,13 +15,12 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.conversion.operations import WEIGHTED, known
 from keras_fastvit.conversion.quantization.int8_form import GELU_SLOPE, is_gelu_gate
 from keras_fastvit.graph.rewriting import calls_of, origin
 
-Array = NDArray[Any]
 Scales = dict[str, Array]
 """By operation: the factor of each channel of its output, `(channels,)`."""
 

@@ -15,10 +15,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
-from numpy.typing import NDArray
 
 from keras_fastvit.architecture.fake_quantization import INT8_LEVELS
+from keras_fastvit.arrays import Array
 from keras_fastvit.conversion.lowering.exportable import input_shape
 from keras_fastvit.conversion.lowering.lower import lower
 from keras_fastvit.conversion.lowering.targets import get_target
@@ -31,8 +30,7 @@ from keras_fastvit.conversion.quantization.layer_by_layer import quantize
 from keras_fastvit.graph.logits import to_logits
 from keras_fastvit.graph.rewriting import GraphRewriter
 from keras_fastvit.images.normalizations import DEFAULT_CROP_PCT
-
-Array = NDArray[Any]
+from keras_fastvit.training.distillation import Imitation
 
 LEARNING_RATE = 1e-4
 """At the start; it falls to zero as a cosine does."""
@@ -111,7 +109,7 @@ def fine_tune(
         steps = -(-len(data) // BATCH_SIZE)
     else:
         steps = len(data)
-    trainer = _Distillation(student, GraphRewriter().rewrite(logits))
+    trainer = Imitation(student, GraphRewriter().rewrite(logits), name=student.name)
     trainer.compile(
         keras.optimizers.Adam(
             keras.optimizers.schedules.CosineDecay(learning_rate, max(epochs * steps, 1))
@@ -140,29 +138,6 @@ def _check_images(images: Array, shape: tuple[int, ...], name: str) -> None:
             f"`{name}` must be normalised images of shape {shape[1:]}. Received: an array of shape "
             f"{images.shape} with {wrong} NaN or infinite values"
         )
-
-
-class _Distillation(keras.Model):
-    """A student whose loss is that of its outputs for its teacher's on the same images."""
-
-    def __init__(self, student: keras.Model, teacher: keras.Model) -> None:
-        super().__init__(name=student.name)
-        self.student, self.teacher = student, teacher
-        self.teacher.trainable = False
-
-    def call(self, images: Any, training: bool | None = None) -> Any:
-        return self.student(images, training=training)
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        wanted = ops.stop_gradient(self.teacher(x, training=False))
-        return super().compute_loss(x, wanted, y_pred, sample_weight, training)
 
 
 class _FiniteLoss(keras.callbacks.Callback):

@@ -6,11 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops, tree
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.graph.rewriting import calls_of
-
-Array = NDArray[Any]
 
 _IMAGES_AT_A_TIME = 25
 

@@ -21,9 +21,9 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
 from keras_fastvit.architecture.fake_quantization import INT8_LEVELS, round_weights
+from keras_fastvit.arrays import Array
 from keras_fastvit.conversion.operations import WEIGHTED, Range, known
 from keras_fastvit.conversion.quantization.channel_scales import (
     FixedScaleError,
@@ -57,8 +57,6 @@ from keras_fastvit.conversion.quantization.weight_rounding import (
 )
 from keras_fastvit.evaluation.metrics import sqnr_db
 from keras_fastvit.graph.rewriting import calls_of, origin
-
-Array = NDArray[Any]
 
 RIDGE = 5.0
 """How near refitted weights stay to the float model's; see `weight_rounding.refit`.

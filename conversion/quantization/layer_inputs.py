@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 from keras import layers
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from keras_fastvit.arrays import Array
 
 _ROWS = 6000
 """Pixels that are looked at; what a few hundred weights need, tenfold."""

@@ -10,12 +10,11 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.conversion.operations import Range, known
 from keras_fastvit.graph.rewriting import calls_of, origin
 
-Array = NDArray[Any]
 _LEAST_SHARE = 2.0**-9
 """Of a sum's scale that a summand's may have: XNNPACK adds in int8 from 2⁻¹⁰ on."""
 

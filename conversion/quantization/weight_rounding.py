@@ -4,14 +4,10 @@ All arrays come in a batch of independent problems `outputs = inputs @ kernel`: 
 convolution is one problem a channel, any other layer one problem.
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from keras_fastvit.architecture.fake_quantization import INT8_LEVELS
-
-Array = NDArray[Any]
+from keras_fastvit.arrays import Array
 
 _BLOCK = 64
 _DAMPING = 0.01

@@ -1,13 +1,11 @@
 """A model's forward pass, compiled the way each Keras backend compiles best."""
 
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from keras_fastvit.arrays import Array
 
 
 def compiled_forward(model: keras.Model, images: Array) -> Callable[[], Array]:

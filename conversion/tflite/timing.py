@@ -5,16 +5,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel, check
-
-Array = NDArray[Any]
 
 THREADS, ROUNDS, WARM_UP = 2, 50, 10
 

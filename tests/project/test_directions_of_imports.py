@@ -12,7 +12,12 @@ ROOT = Path(__file__).resolve().parents[2]
 # From the bottom up. A module belongs to the longest prefix of its name; modules of one layer may
 # import each other.
 LAYERS = (
-    ("keras_fastvit.atomic_file", "keras_fastvit.progress", "keras_fastvit.moved"),
+    (
+        "keras_fastvit.arrays",
+        "keras_fastvit.atomic_file",
+        "keras_fastvit.moved",
+        "keras_fastvit.progress",
+    ),
     ("keras_fastvit.architecture.variants", "keras_fastvit.architecture.fusion"),
     ("keras_fastvit.graph", "keras_fastvit.images"),
     ("keras_fastvit.architecture",),
