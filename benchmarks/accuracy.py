@@ -38,7 +38,7 @@ from keras_fastvit.applications import CONSTRUCTORS
 from keras_fastvit.conversion.commands.machine import machine
 from keras_fastvit.conversion.exporting.export import export
 from keras_fastvit.conversion.lowering.targets import REWRITES
-from keras_fastvit.conversion.quantization import layer_by_layer as quantization
+from keras_fastvit.conversion.quantization.techniques import TECHNIQUES
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.conversion.tflite.timing import benchmark
 from keras_fastvit.evaluation import metrics
@@ -80,8 +80,8 @@ PRECISIONS = tuple(
 )
 _CURES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("GELU as one operator", {"gelu": "operator"}),
-    *((f"without {cure}", {"without": (cure,)}) for cure in quantization.CURES),
-    ("without any", {"without": quantization.CURES}),
+    *((f"without {cure}", {"without": (cure,)}) for cure in TECHNIQUES),
+    ("without any", {"without": TECHNIQUES}),
 )
 CURES = tuple(Setting("cure", name, {"quantize": "int8", **options}) for name, options in _CURES)
 LOWERING = tuple(

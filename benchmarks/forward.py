@@ -13,10 +13,8 @@ are compared before anything is timed.
 
 import argparse
 import contextlib
-import importlib.metadata
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -30,6 +28,7 @@ from numpy.typing import NDArray
 
 from benchmarks.forward_worker import CLASSES, SIDE
 from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.conversion.commands.machine import machine
 from keras_fastvit.conversion.references import timm as timm_reference
 
 Array = NDArray[Any]
@@ -185,17 +184,6 @@ def _workers(variant: str, batch: int) -> Iterator[dict[str, _Worker]]:
         yield workers
 
 
-def machine() -> dict[str, Any]:
-    """Returns what a reader must know of the machine and the software."""
-    return {
-        "cores": len(os.sched_getaffinity(0)),
-        "architecture": platform.machine(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        **{package: importlib.metadata.version(package) for package in PACKAGES},
-    }
-
-
 def to_markdown(timings: Sequence[Timing], facts: dict[str, Any]) -> str:
     """Returns the report: a table, the set-up, and the reasons for ratios above 1."""
     lines = [
@@ -243,7 +231,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             timings += measure(variant, batch)
             for timing in timings[-len(ENGINES) :]:
                 print(f"{variant} batch {batch} {timing.engine}: {timing.ratio:.2f}", flush=True)
-        facts = machine()
+        facts = machine(PACKAGES)
         report = to_markdown(timings, facts)
         content = {"machine": facts, "timings": [asdict(timing) for timing in timings]}
         args.output.mkdir(parents=True, exist_ok=True)

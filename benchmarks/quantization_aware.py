@@ -36,11 +36,11 @@ from keras_fastvit.conversion.quantization.calibration import (
 from keras_fastvit.conversion.quantization.fake_quantized_form import int8_form_of
 from keras_fastvit.conversion.quantization.fine_tuning import fine_tune
 from keras_fastvit.conversion.quantization.layer_by_layer import (
-    CURES,
     Quantized,
     quantize,
     quantize_as_trained,
 )
+from keras_fastvit.conversion.quantization.techniques import TECHNIQUES
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.evaluation.metrics import agreement, sqnr_db, top_k_accuracy
 from keras_fastvit.graph.logits import to_logits
@@ -104,7 +104,7 @@ def make_rows(
         )
 
     for bits, levels in (("int8", INT8_LEVELS), ("4-bit weights", FOUR_BITS)):
-        for cures, without in (("", ()), (", no cures", CURES)):
+        for cures, without in (("", ()), (", no cures", TECHNIQUES)):
             quantized = quantize(lowered, calibration, without=without, levels=levels)
             measure(f"post-training {bits}{cures}", quantized)
         keras.utils.set_random_seed(0)

@@ -25,10 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.forward import machine
+from benchmarks.forward import PACKAGES
 from benchmarks.training_report import write_report
 from benchmarks.training_step import CLASSES
 from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.conversion.commands.machine import machine
 from keras_fastvit.conversion.references import timm as timm_reference
 
 REFERENCE = ("timm", "torch")
@@ -170,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("benchmarks"), help="folder")
     args = parser.parse_args(argv)
     path = args.output / "training_throughput.json"
-    found: dict[str, Any] = {"machine": machine(), "timings": []}
+    found: dict[str, Any] = {"machine": machine(PACKAGES), "timings": []}
     if path.exists():
         earlier = json.loads(path.read_text(encoding="utf-8"))
         if earlier["machine"] == found["machine"]:

@@ -14,6 +14,8 @@ _ERROR = re.compile(r"ERROR|F\d{4} |.*Check failed")
 LONGEST = 20_000
 """How many bytes of the end of the output are kept for an error message."""
 
+_shown = False
+
 
 class Captured:
     """What has been written to descriptor 2 so far."""
@@ -43,9 +45,17 @@ def captured(enabled: bool = True) -> Iterator[Captured]:
     `sys.stderr` goes on to write where it wrote before, so only native code is captured.
 
     Args:
-        enabled: Whether to do so at all.
+        enabled: Whether to do so; if not, captures within this one let everything through too.
     """
+    global _shown
     if not enabled:
+        before, _shown = _shown, True
+        try:
+            yield Captured()
+        finally:
+            _shown = before
+        return
+    if _shown:
         yield Captured()
         return
     stderr = sys.stderr

@@ -1,5 +1,6 @@
 """Small models of known weights, and ways to run any model that are quick on every backend."""
 
+import math
 import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -167,6 +168,21 @@ def relative_difference(actual: np.ndarray, expected: np.ndarray) -> float:
     assert actual.shape == expected.shape
     actual, expected = actual.astype("float64"), expected.astype("float64")
     return float(np.abs(actual - expected).max() / np.abs(expected).max())
+
+
+def chance_of_difference(right: np.ndarray, other: np.ndarray) -> float:
+    """How likely two equally good classifiers differ in accuracy as much as these, or more.
+
+    The sign test: of `n` images that one alone has right, the share of either is half, with a
+    spread of `sqrt(n) / 2`. Images that both have right or wrong do not tell.
+
+    Args:
+        right: Whether one has each image right, bool `(images,)`.
+        other: The same of the other.
+    """
+    one, two = (int(np.count_nonzero(x)) for x in (right & ~other, other & ~right))
+    tail = sum(math.comb(one + two, k) for k in range(min(one, two) + 1)) / 2 ** (one + two)
+    return min(2 * tail, 1.0)
 
 
 def count(variables: Any) -> int:

@@ -174,9 +174,9 @@ def test_evaluate_finds_what_it_found(version: Path, tmp_path: Path) -> None:
     folder, found = version / "tflite", tmp_path / "evaluation.json"
     files = [str(folder / f"{name}.tflite") for name in ("none", "int8")]
     model = str(version / BACKEND / "training.keras")
-    data = ["--data", str(version / "images"), "--model", model]
-    assert main(["evaluate", *files, *data, "--json", str(found)]) == 0
-    float32, int8 = json.loads(found.read_text())
+    command = ["evaluate", *files, model, "--data", str(version / "images"), "--json", str(found)]
+    assert main(command) == 0
+    float32, int8, _ = json.loads(found.read_text())
     wanted = json.loads((folder / "expected_evaluation.json").read_text())
     for now, before in zip((float32, int8), wanted, strict=True):
         for key in ("images", "skipped", "folders", "top5"):
@@ -193,7 +193,7 @@ def test_predict_says_the_same_of_a_file_and_its_model(
     version: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = [str(version / "images" / name / "1.png") for name in ("rings", "slopes", "stripes")]
-    file = ["--tflite", str(version / "tflite" / "none.tflite")]
+    file = ["--model", str(version / "tflite" / "none.tflite")]
     model = ["--model", str(version / BACKEND / "fused.keras"), "--crop-pct", "0.9"]
     answers = []
     for options in (file, model):

@@ -23,6 +23,7 @@ got right and wrong. Pictures and corruptions need `pip install "keras-fastvit[e
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from keras_fastvit.architecture.variants import VARIANTS
@@ -103,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     from keras_fastvit.progress import Progress
 
     data = args.data
-    labels = None if args.labels is None else read_labels(args.labels)
+    labels: Sequence[str] | None = None if args.labels is None else read_labels(args.labels)
     crop_pct, normalization = args.crop_pct, args.normalization
     if args.trained is not None:
         from keras_fastvit.conversion.commands.finished_run import validation_images

@@ -34,23 +34,14 @@ from keras_fastvit.conversion.commands.model_arguments import (
     source_of,
 )
 from keras_fastvit.conversion.commands.running import UsageError
+from keras_fastvit.conversion.exporting.precisions import PRECISIONS
+from keras_fastvit.conversion.lowering.targets import GELUS, REWRITES, TARGETS
+from keras_fastvit.conversion.quantization.techniques import TECHNIQUES
 
 if TYPE_CHECKING:
     from keras_fastvit.conversion.exporting.report import Export
 
-PRECISIONS = ("none", "fp16", "dynamic", "int8")
-TARGETS = ("cpu", "gpu", "npu")
-GELUS = ("sigmoid", "operator")
 FEWEST = 16
-REWRITES = (
-    "batch_norm",
-    "attention",
-    "depth_multiplier",
-    "depthwise",
-    "strided_depthwise",
-    "upsampling",
-)
-CURES = ("equalise", "ranges", "refit", "rounding")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,12 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", choices=TARGETS, default="cpu", help="(default: cpu)")
     parser.add_argument(
         "--without",
-        choices=(*REWRITES, *CURES),
+        choices=(*REWRITES, *TECHNIQUES),
         action="append",
         default=[],
         metavar="NAME",
-        help=f"leave out a rewrite of the target's ({', '.join(REWRITES)}) or a remedy for "
-        f"int8's noise ({', '.join(CURES)}); may be repeated",
+        help=f"leave out a rewrite of the target's ({', '.join(REWRITES)}) or one of int8's "
+        f"techniques ({', '.join(TECHNIQUES)}); may be repeated",
     )
     parser.add_argument(
         "--gelu",
@@ -125,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
 
     facts = model_facts(source)
     if args.labels is not None:
-        labels = read_labels(args.labels)
+        labels = tuple(read_labels(args.labels))
     with Progress() as progress:
         exported = export(
             load_model(source),

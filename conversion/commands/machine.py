@@ -16,12 +16,19 @@ def machine(packages: Iterable[str]) -> dict[str, Any]:
     """
     return {
         "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "architecture": platform.machine(),
         "system": platform.system(),
         "python": platform.python_version(),
         **{package: importlib.metadata.version(package) for package in packages},
     }
+
+
+def cores() -> int:
+    """Returns how many cores this process may run on; where only Linux tells, those there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

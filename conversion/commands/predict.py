@@ -95,7 +95,7 @@ def _file_classifier(args: argparse.Namespace, file: str) -> "Classifier":
     from keras_fastvit.conversion.evaluation.classifiers import TFLiteClassifier
     from keras_fastvit.images.labels import read_labels
 
-    labels = None if args.labels is None else read_labels(args.labels)
+    labels: Sequence[str] | None = None if args.labels is None else read_labels(args.labels)
     crop_pct, normalization = args.crop_pct, args.normalization
     if args.deprecated_tflite is not None and args.model is not None:
         # Until 0.3: beside --tflite, --model says what a file without a sidecar does not.

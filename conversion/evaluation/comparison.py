@@ -141,6 +141,7 @@ def evaluate(
         if is_tflite(model)
     }
     beside = next((file.classes for file in found.values()), None)
+    names = [os.fspath(model) for model in models]
     sources = {
         i: ModelSource(
             model,
@@ -151,7 +152,7 @@ def evaluate(
             crop_pct=crop_pct,
             normalization=normalization,
         )
-        for i, model in enumerate(map(os.fspath, models))
+        for i, model in enumerate(names)
         if i not in found
     }
     found |= {i: keras_classifier(source, labels) for i, source in sources.items()}
@@ -230,8 +231,8 @@ def _robustness(
     groups: dict[Any, list[Classifier]] = {}
     for classifier, found in answers.items():
         how = classifier.preparation
-        pixels = (how.size, how.crop_pct, how.interpolation)
-        groups.setdefault((*pixels, tuple(found.labels)), []).append(classifier)
+        key = (how.size, how.crop_pct, how.interpolation, tuple(found.labels))
+        groups.setdefault(key, []).append(classifier)
     advance = _shown(progress, "Classifying corrupted images", RUNS * len(groups))
     measured: dict[Classifier, Robustness] = {}
     for group in groups.values():

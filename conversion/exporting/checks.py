@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from keras_fastvit.conversion.exporting.output_names import ONLY
 from keras_fastvit.conversion.exporting.precisions import PRECISIONS
 from keras_fastvit.conversion.operations import DELEGATED
-from keras_fastvit.conversion.tflite.delegation import Delegation
+from keras_fastvit.conversion.tflite.delegation import Delegation, delegation
+from keras_fastvit.conversion.tflite.runtime import TFLiteFile
 from keras_fastvit.evaluation.metrics import agreement, sqnr_db
 
 Array = NDArray[Any]
@@ -83,7 +85,7 @@ def check_finite(outputs: Mapping[str, Array], name: str) -> None:
 
 
 def check_built_in(operators: Iterable[str]) -> None:
-    """Checks the operators' names, as given by `tflite_graph.operators`.
+    """Checks the operators' names, as given by `schema.operators`.
 
     Raises:
         ValueError: If one is not built into LiteRT, such as TensorFlow's own.
@@ -121,6 +123,31 @@ def check_delegation(delegation: Delegation, quantize: str, wanted: Collection[s
             f"all its operators{f' but {_listed(allowed)}' if allowed else ''}. Received: "
             f"{_listed(f'{count} {name}' for name, count in wrong.items())} outside of it"
         )
+
+
+def check_runs(
+    path: Path,
+    images: Array,
+    expected: Mapping[str, Array],
+    quantize: str,
+    not_for_xnnpack: Collection[str] = (),
+) -> tuple[Delegation, SelfCheck]:
+    """Runs a file in LiteRT, and compares it with Keras.
+
+    Args:
+        path: The file.
+        images: float32 `(images, height, width, channels)`.
+        expected: Keras' outputs for them, by name.
+        quantize: The file's precision.
+        not_for_xnnpack: Operators that may stay outside of XNNPACK.
+
+    Raises:
+        ArithmeticError: If its outputs are not Keras', or XNNPACK leaves out what it should run.
+    """
+    delegated = delegation(path)
+    check_delegation(delegated, quantize, not_for_xnnpack)
+    received = TFLiteFile(path).predict_each(images)
+    return delegated, compare_each(received, expected, quantize)
 
 
 def compare_each(

@@ -1,6 +1,8 @@
-"""Converts a lowered model to a `.tflite` file's content, in a process of its own.
+"""Converts a lowered model to a `.tflite` file's content, with TensorFlow on the CPU.
 
-A process has one Keras backend, and the converter wants TensorFlow's; see `tensorflow_to_tflite`.
+A process has one Keras backend. Where that is TensorFlow, and it computes in float32 on the CPU,
+the model is converted in this process; else in one of its own, which takes seconds to start. The
+file is the same, byte for byte. What is done there: `converter_process`.
 """
 
 import json
@@ -16,12 +18,19 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from keras_fastvit.conversion.exporting.output_names import output_names
+from keras_fastvit.conversion.native_output import captured
 from keras_fastvit.conversion.operations import Range
 from keras_fastvit.conversion.quantization.layer_report import LayerError
 
 Array = NDArray[Any]
+
+
+BLAS_THREADS = 1
+"""Small matrices gain nothing from threads, which on busy cores wait for each other: quantisation
+then takes twenty times as long. One thread also adds up in one order."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ def convert(
     calibration: Array | None = None,
     gelu: str = "sigmoid",
     float_softmax: bool = True,
-    without_cures: Collection[str] = (),
+    without: Collection[str] = (),
     ranges: Mapping[str, Range] | None = None,
     reference: keras.Model | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -64,7 +73,7 @@ def convert(
         calibration: float32 `(images, height, width, channels)`: what int8 is calibrated on.
         gelu: One of `targets.GELUS`: what int8 computes GELU with.
         float_softmax: Whether an int8 file computes a softmax in float32; see `float_softmax`.
-        without_cures: Which of `quantization.CURES` to leave out.
+        without: Which of `techniques.TECHNIQUES` to leave out.
         ranges: Of a model whose weights and ranges were trained for int8, these, by operation; see
             `fake_quantized_form.int8_form_of`. Then nothing is left to decide.
         reference: What to run in Keras, such as the model before it was lowered; default: the
@@ -85,11 +94,12 @@ def convert(
             "quantize": quantize,
             "gelu": gelu,
             "float_softmax": float_softmax,
-            "without": sorted(without_cures),
+            "without": sorted(without),
             "ranges": ranges,
         }
         (folder / "request.json").write_text(json.dumps(request))
-        _run_child(folder, lowered.name, progress)
+        run = _run_here if _can_run_here() else _run_child
+        run(folder, lowered.name, progress)
         decisions = folder / "quantized.json"
         quantized = json.loads(decisions.read_text()) if decisions.exists() else {"layers": []}
         with np.load(folder / "outputs.npz") as outputs:
@@ -102,6 +112,38 @@ def convert(
         )
 
 
+def _can_run_here() -> bool:
+    """Whether Keras computes here as it does in the other process."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return (
+        # There Keras may compute in less than float32.
+        not tf.config.list_physical_devices("GPU")
+        and not tf.config.functions_run_eagerly()
+        and keras.config.floatx() == keras.config.dtype_policy().name == "float32"
+    )
+
+
+def _run_here(folder: Path, model_name: str, progress: Callable[[int, int], None]) -> None:
+    from keras_fastvit.conversion.exporting import converter_process
+
+    with captured() as output, threadpool_limits(BLAS_THREADS, "blas"):
+        try:
+            converter_process.main(folder, progress)
+        except Exception as error:
+            sys.stderr.write(output.errors())
+            raise _failure(model_name, converter_process.reason(error)) from error
+
+
+def _failure(model_name: str, received: str) -> ValueError:
+    return ValueError(
+        f"TensorFlow could not convert model '{model_name}'. Expected Keras' own layers and "
+        f"operations that LiteRT has. Received: {received.strip()}"
+    )
+
+
 def _run_child(folder: Path, model_name: str, progress: Callable[[int, int], None]) -> None:
     environment = {
         **os.environ,
@@ -109,9 +151,7 @@ def _run_child(folder: Path, model_name: str, progress: Callable[[int, int], Non
         "CUDA_VISIBLE_DEVICES": "-1",
         # The child finds this package where this process has found it.
         "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path),
-        # Small matrices gain nothing from threads, which on busy cores wait for each other: the
-        # quantisation then takes twenty times as long. One thread also adds up in one order.
-        "OPENBLAS_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": str(BLAS_THREADS),
     }
     command = [sys.executable, "-m", f"{__package__}.converter_process", str(folder)]
     said = ""
@@ -130,8 +170,4 @@ def _run_child(folder: Path, model_name: str, progress: Callable[[int, int], Non
                 said = line
         if child.wait():
             errors.seek(0)
-            received = said or errors.read()[-1000:]
-            raise ValueError(
-                f"TensorFlow could not convert model '{model_name}'. Expected Keras' own layers "
-                f"and operations that LiteRT has. Received: {received.strip()}"
-            )
+            raise _failure(model_name, said or errors.read()[-1000:])

@@ -1,19 +1,19 @@
-"""The part of the export that needs TensorFlow: run by `converter` in a process of its own.
+"""The part of the export that needs TensorFlow: called by `converter`, or run as a process.
 
     KERAS_BACKEND=tensorflow python -m keras_fastvit.conversion.exporting.converter_process FOLDER
 
 takes from FOLDER a lowered model (`model.keras`), the model before (`reference.keras`), images
 (`images.npy`), for int8 calibration images (`calibration.npy`), and what is asked for
 (`request.json`); writes `model.tflite`, what the model before gives in Keras for the images
-(`outputs.npz`), and for int8 each layer's error and what GELU became (`quantized.json`). A process
-of its own, because a process has one Keras backend, and because on a GPU Keras may compute in less
-than float32. Prints `progress DONE TOTAL` as it goes; if it fails, it prints the reason, in a line,
+(`outputs.npz`), and for int8 each layer's error and what GELU became (`quantized.json`). As a
+process it prints `progress DONE TOTAL` as it goes; if it fails, it prints the reason, in a line,
 and exits with 1.
 """
 
 import json
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -103,18 +103,23 @@ def _converter(function: Any, model: keras.Model) -> Any:
     return tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
 
 
-def main(folder: Path) -> None:
-    """Runs the command in the module's docstring."""
+def main(folder: Path, progress: Callable[[int, int], None]) -> None:
+    """Does what the module's docstring says.
+
+    Args:
+        folder: Where it reads and writes.
+        progress: Called with the number of operations that are quantised, and of all.
+    """
     request = json.loads((folder / "request.json").read_text())
     model, reference = (_load(folder / name) for name in ("model.keras", "reference.keras"))
     if request["quantize"] == "int8":
         calibration = np.load(folder / "calibration.npy")
         if request["ranges"] is None:
             quantized = quantize(
-                model, calibration, request["gelu"], without=request["without"], progress=_tell
+                model, calibration, request["gelu"], without=request["without"], progress=progress
             )
         else:
-            quantized = quantize_as_trained(model, request["ranges"], calibration, _tell)
+            quantized = quantize_as_trained(model, request["ranges"], calibration, progress)
         content = to_int8_tflite(quantized, request["float_softmax"])
         layers = [asdict(layer) for layer in quantized.layers]
         decisions = {"gelu": quantized.gelu, "layers": layers}
@@ -154,7 +159,7 @@ def reason(error: Exception) -> str:
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]))
+        main(Path(sys.argv[1]), _tell)
     except Exception as error:
         print(reason(error))
         sys.exit(1)

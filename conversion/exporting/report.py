@@ -9,6 +9,7 @@ from keras_fastvit.conversion.exporting.checks import LARGEST_DIFFERENCE, SelfCh
 from keras_fastvit.conversion.exporting.precisions import PRECISIONS
 from keras_fastvit.conversion.quantization import layer_report
 from keras_fastvit.conversion.quantization.layer_report import LayerError
+from keras_fastvit.conversion.tflite import sidecar
 from keras_fastvit.conversion.tflite.delegation import Delegation
 from keras_fastvit.conversion.tflite.sidecar_schema import Description, outputs_of
 from keras_fastvit.images.files import named
@@ -26,6 +27,19 @@ class Export:
         check: How far its outputs are from Keras'.
         layers: Of an int8 file the errors of its layers, in the order of the graph.
         skipped: Why each file in the calibration folder that could not be used was not.
+
+    Example:
+    >>> exported = Export(
+    ...     path=Path("model.tflite"),
+    ...     sidecar={"size": 1234, "input": {"shape": [1, 8, 8, 3]}, "output": {"shape": [1, 10]}},
+    ...     operators=Counter(CONV_2D=1),
+    ...     delegation=Delegation(1, Counter(CONV_2D=1), Counter()),
+    ...     check=SelfCheck(images=3, max_difference=1e-6, sqnr_db=120.0, agreement=1.0),
+    ...     layers=(),
+    ...     skipped={},
+    ... )
+    >>> exported.input_shape, exported.output_shape
+    ((1, 8, 8, 3), (1, 10))
     """
 
     path: Path
@@ -66,13 +80,13 @@ def summary(exported: Export) -> str:
 
 def to_markdown(exported: Export) -> str:
     """Returns the report that is written beside the file."""
-    sidecar, stem = exported.sidecar, exported.path.stem
-    made_with = [f"{name} {version}" for name, version in sidecar["versions"].items()]
+    description, stem = exported.sidecar, exported.path.stem
+    made_with = [f"{name} {version}" for name, version in description["versions"].items()]
     rows = {
         "size": f"{exported.size:,} bytes",
         **_facts(exported),
         **_findings(exported),
-        "SHA-256": f"`{sidecar['sha256']}`",
+        "SHA-256": f"`{description['sha256']}`",
         "made with": ", ".join(made_with),
     }
     lines = [
@@ -109,28 +123,42 @@ def to_markdown(exported: Export) -> str:
     return "\n".join(lines) + "\n"
 
 
+def write_reports(exported: Export, files: dict[str, Path]) -> None:
+    """Writes what belongs beside a file.
+
+    Args:
+        exported: What is known of the file.
+        files: Where to write, as `files.paths_beside` names it.
+    """
+    if "csv" in files:
+        files["csv"].write_text(layer_report.to_csv(exported.layers), encoding="utf-8")
+        layer_report.plot(exported.layers, files["png"], exported.path.name)
+    files["report"].write_text(to_markdown(exported), encoding="utf-8")
+    files["sidecar"].write_text(sidecar.to_json(exported.sidecar), encoding="utf-8")
+
+
 def _facts(exported: Export) -> dict[str, str]:
-    sidecar = exported.sidecar
-    image, outputs = sidecar["input"], outputs_of(sidecar)
-    left_out = f", without {', '.join(sidecar['without'])}" if sidecar["without"] else ""
+    description = exported.sidecar
+    image, outputs = description["input"], outputs_of(description)
+    left_out = f", without {', '.join(description['without'])}" if description["without"] else ""
     softmax = outputs[0]["activation"] == "softmax"
     left_to_do = "softmax is left to the app" if softmax else "as it is"
     # A single output needs no name.
     described = [_tensor(x) if len(outputs) == 1 else f"{x['name']} {_tensor(x)}" for x in outputs]
     return {
-        "model": f"{sidecar['model']}, weights: {sidecar['weights'] or 'not named'}",
-        "precision": PRECISIONS[sidecar["quantize"]].meaning,
-        "target": sidecar["target"] + left_out,
+        "model": f"{description['model']}, weights: {description['weights'] or 'not named'}",
+        "precision": PRECISIONS[description["quantize"]].meaning,
+        "target": description["target"] + left_out,
         "input": f"image {_tensor(image)}, RGB, normalised, crop {image['crop_pct']}",
         "output": f"{'; '.join(described)}, {left_to_do}",
-        "labels": str(len(sidecar["labels"])) if sidecar["labels"] else "none",
+        "labels": str(len(description["labels"])) if description["labels"] else "none",
     }
 
 
 def _findings(exported: Export) -> dict[str, str]:
-    check, sidecar, outside = exported.check, exported.sidecar, exported.delegation.outside
+    check, description, outside = exported.check, exported.sidecar, exported.delegation.outside
     agree = "" if check.agreement is None else f", the same best class for {check.agreement:.1%}"
-    floor = PRECISIONS[sidecar["quantize"]].smallest_sqnr_db
+    floor = PRECISIONS[description["quantize"]].smallest_sqnr_db
     allowed = f"at most {LARGEST_DIFFERENCE:.0e}" if floor is None else f"at least {floor:g} dB"
     findings = {
         "XNNPACK": f"runs {'all operators' if not outside else 'all but ' + _counted(outside)}, "
@@ -138,8 +166,8 @@ def _findings(exported: Export) -> dict[str, str]:
         "self-check": f"on {check.images} images {check.sqnr_db:.1f} dB of signal to noise, within "
         f"{check.max_difference:.1e} of Keras' largest output (allowed: {allowed}){agree}",
     }
-    if sidecar["calibration"]:
-        findings["calibrated"] = f"on {sidecar['calibration']['images']} images"
+    if description["calibration"]:
+        findings["calibrated"] = f"on {description['calibration']['images']} images"
     if exported.skipped:
         findings["skipped"] = f"{named(exported.skipped)}: other files, or damaged"
     return findings

@@ -4,10 +4,9 @@ from typing import Any, NamedTuple
 
 import keras
 from keras import layers, ops
-from keras.src.ops.nn import Softmax
-from keras.src.ops.numpy import Einsum
 
 from keras_fastvit.architecture.layers import InferenceForm, chain
+from keras_fastvit.graph.keras_internals import Einsum, Softmax
 from keras_fastvit.graph.rewriting import GraphRewriter, named, origin
 
 
@@ -31,16 +30,11 @@ def split_heads(model: keras.Model) -> keras.Model:
 
 class _SplitHeads(GraphRewriter):
     def call(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        try:
-            attention = _attention_before(operation, *args)
-        except _NoAttentionError:
+        attention = _attention_before(operation, args)
+        if attention is None:
             return super().call(operation, args, kwargs)
         shape = attention.x.shape
         return self.form(lambda: _heads(attention, shape), operation, shape)(attention.x)
-
-
-class _NoAttentionError(Exception):
-    """The operation is not the projection at the end of an attention."""
 
 
 class _Attention(NamedTuple):
@@ -51,39 +45,40 @@ class _Attention(NamedTuple):
     projection: layers.EinsumDense
 
 
-def _attention_before(operation: Any, *args: Any) -> _Attention:
-    """Returns the attention that ends in this operation, as the inference form writes it."""
-    _expect(operation, "bhwnd,ndc->bhwc")
-    weights, value = _made_by(args[0], "bnhwk,bknd->bhwnd")
-    (logits,) = _made_by(weights, Softmax)
-    if origin(weights)[0].axis != -1:
-        raise _NoAttentionError
-    query, key = _made_by(logits, "bhwnd,bknd->bnhwk")
-    (x,) = _made_by(query, "bhwc,cnd->bhwnd")
-    for projected in (key, value):
-        (tokens,) = _made_by(projected, "bkc,cnd->bknd")
-        (source,) = _made_by(tokens, layers.Reshape)
-        if source is not x:
-            raise _NoAttentionError
-    query, key, value = (origin(projected)[0] for projected in (query, key, value))
-    return _Attention(x, query, key, value, operation)
+def _attention_before(operation: Any, args: tuple[Any, ...]) -> _Attention | None:
+    """Returns the attention that ends in this operation, as the inference form writes it, if any.
+
+    From the end to the beginning; what comes before something else is None.
+    """
+    attended = args[0] if _computes(operation, "bhwnd,ndc->bhwc") else None
+    weights, value = _inputs(attended, "bnhwk,bknd->bhwnd")
+    logits, _ = _inputs(weights, Softmax)
+    query, key = _inputs(logits, "bhwnd,bknd->bnhwk")
+    x, _ = _inputs(query, "bhwc,cnd->bhwnd")
+    sources = [
+        _inputs(_inputs(tokens, "bkc,cnd->bknd")[0], layers.Reshape)[0] for tokens in (key, value)
+    ]
+    if x is None or any(source is not x for source in sources) or origin(weights)[0].axis != -1:
+        return None
+    by_query, by_key, by_value = (origin(projected)[0] for projected in (query, key, value))
+    return _Attention(x, by_query, by_key, by_value, operation)
 
 
-def _made_by(x: Any, what: str | type) -> list[Any]:
-    operation, node = origin(x)
-    _expect(operation, what)
-    return node.input_tensors
+def _inputs(x: Any, what: str | type) -> tuple[Any, Any]:
+    """Returns the one or two inputs of what made a tensor; None in place of what is not there."""
+    if x is None or not _computes(origin(x)[0], what):
+        return None, None
+    first, *rest = origin(x)[1].input_tensors
+    return first, rest[0] if rest else None
 
 
-def _expect(operation: Any, what: str | type) -> None:
+def _computes(operation: Any, what: str | type) -> bool:
+    """Whether an operation is of a class, or an einsum with these subscripts."""
     if isinstance(what, type):
-        found = isinstance(operation, what)
-    elif isinstance(operation, Einsum):
-        found = operation.subscripts == what
-    else:
-        found = isinstance(operation, layers.EinsumDense) and operation.equation == what
-    if not found:
-        raise _NoAttentionError
+        return isinstance(operation, what)
+    if isinstance(operation, Einsum):
+        return bool(operation.subscripts == what)
+    return isinstance(operation, layers.EinsumDense) and operation.equation == what
 
 
 def _heads(attention: _Attention, shape: tuple[int, ...]) -> InferenceForm:

@@ -5,10 +5,10 @@ from typing import Any
 
 import keras
 from keras import layers, tree
-from keras.src.models.functional import Functional
 
 from keras_fastvit.architecture.layers import Dropout, FastViTLayer
 from keras_fastvit.conversion.operations import known
+from keras_fastvit.graph.keras_internals import Functional
 from keras_fastvit.graph.rewriting import GraphRewriter, graph_of, origin
 
 

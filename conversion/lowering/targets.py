@@ -34,6 +34,19 @@ class Target:
     gelu: str
     float_softmax: bool
 
+    def not_for_xnnpack(self, gelu: str | None) -> set[str]:
+        """Returns operators of an int8 file that may stay outside of XNNPACK.
+
+        It has no int8 kernels for them; they are better for what else may run the file.
+
+        Args:
+            gelu: What GELU is computed with; None if the file is not int8.
+        """
+        if gelu is None:
+            return set()
+        wanted = {"GELU"} if gelu == "operator" else set()
+        return wanted if self.float_softmax else wanted | {"SOFTMAX"}
+
 
 _EVERYWHERE = ("batch_norm", "attention", "depth_multiplier", "upsampling")
 

@@ -39,6 +39,11 @@ class Calibration:
     images: Array
     skipped: dict[Path, str]
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many images there are, and how many files were skipped."""
+        return {"images": len(self.images), "skipped": len(self.skipped)}
+
 
 def read_calibration(
     calibration: str | os.PathLike[str] | Sequence[Path] | Array,

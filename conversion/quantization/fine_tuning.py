@@ -81,6 +81,15 @@ def fine_tune(
         ValueError: If the model is no inference form, has layers whose weights int8 rounds
             otherwise, or has NaN in it; if the images have, or are of another shape.
         FloatingPointError: If the loss is no number.
+
+    Example:
+    >>> image = keras.Input((8, 8, 3))
+    >>> x = keras.layers.Conv2D(4, 3, activation="relu")(image)
+    >>> model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+    >>> images = np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype("float32")
+    >>> trained = fine_tune(model, images, images, epochs=1)
+    >>> trained.output_shape, is_fake_quantized(trained)
+    ((None, 4), True)
     """
     if is_fake_quantized(model):
         raise ValueError(

@@ -2,8 +2,8 @@
 
     quantize(lowered, calibration) -> the int8 form, its weights on LiteRT's grid; the ranges
 
-The converter then only writes down what was decided here. The cures for int8's noise, none of
-which takes time on the phone:
+The converter then only writes down what was decided here. What keeps int8's noise
+low, none of which takes time on the phone:
 
 - channels are scaled to fill their tensor's range (`channel_scales`);
 - ranges are those of the least squared error, for a GELU's input that of what GELU makes of it:
@@ -49,6 +49,7 @@ from keras_fastvit.conversion.quantization.ranges import (
     symmetric_tensors,
     wide_enough,
 )
+from keras_fastvit.conversion.quantization.techniques import TECHNIQUES
 from keras_fastvit.conversion.quantization.weight_rounding import (
     bias_for,
     refit,
@@ -58,9 +59,6 @@ from keras_fastvit.evaluation.metrics import sqnr_db
 from keras_fastvit.graph.rewriting import calls_of, origin
 
 Array = NDArray[Any]
-
-CURES = ("equalise", "ranges", "refit", "rounding")
-"""All that is done for accuracy, by name: what a benchmark can leave out."""
 
 RIDGE = 5.0
 """How near refitted weights stay to the float model's; see `weight_rounding.refit`.
@@ -80,6 +78,11 @@ class Quantized:
         ranges: By operation, the range of its output; the input's, by the input layer's name.
         gelu: `"sigmoid"`, or `"operator"` if no weights around a GELU can take its factor.
         layers: The error of every layer's output on the calibration images, in the graph's order.
+
+    Example:
+    >>> image = keras.Input((8, 8, 3), name="image")
+    >>> Quantized(keras.Model(image, image), {"image": (-2.0, 2.0)}, "sigmoid").ranges
+    {'image': (-2.0, 2.0)}
     """
 
     model: keras.Model
@@ -106,10 +109,23 @@ def quantize(
         ranges: Ranges of the lowered model's tensors that are known, such as those learnt in
             training, by operation; the others are chosen here. If any is given, channels are not
             scaled.
-        without: Which of `CURES` to leave out.
+        without: Which of `TECHNIQUES` to leave out.
         levels: How many steps a filter's largest weight has; fewer than int8's, such as 7 for 4
             bits, show what fewer bits would do.
         progress: Called with the number of operations that are done, and of all.
+
+    Returns:
+        The int8 form, each of its weights a multiple of its filter's scale, and the range of each
+        tensor.
+
+    Example:
+    >>> from keras_fastvit.conversion import lower
+    >>> image = keras.Input((8, 8, 3), name="image")
+    >>> x = keras.layers.Conv2D(4, 3, activation="relu", name="conv")(image)
+    >>> images = np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype("float32")
+    >>> quantized = quantize(lower(keras.Model(image, x)), images)
+    >>> list(quantized.ranges), quantized.ranges["conv"][0], quantized.layers[0].sqnr_db > 30
+    (['image', 'conv'], 0.0, True)
     """
     given = dict(ranges or {})
     only_gelu = "equalise" in without or bool(given)
@@ -140,7 +156,7 @@ def quantize_as_trained(
     nodes = list(calls_of(form))
     names = [origin(form.inputs[0])[0].name, *(node.operation.name for node in nodes)]
     scales = {name: np.ones(1, "float32") for name in names}
-    walk = _LayerByLayer(form, form, scales, ranges, CURES, INT8_LEVELS)
+    walk = _LayerByLayer(form, form, scales, ranges, TECHNIQUES, INT8_LEVELS)
     layers = walk.run(images, progress)
     gelu = "operator" if any(is_gelu(node.operation) for node in nodes) else "sigmoid"
     return Quantized(form, walk.ranges, gelu, layers)

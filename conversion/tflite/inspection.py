@@ -67,6 +67,11 @@ class Inspection:
         metadata: Sizes in bytes of the metadata entries, by name.
         embedded: What `export` has written into the file; None if it is not from there.
         sidecar: What the JSON file beside it says; None where there is none.
+
+    Example:
+    >>> import dataclasses
+    >>> [field.name for field in dataclasses.fields(Inspection)][:3]
+    ['path', 'size', 'operators']
     """
 
     path: Path
@@ -88,10 +93,25 @@ class Inspection:
 def inspect(path: str | os.PathLike[str]) -> Inspection:
     """Reads a `.tflite` file and loads it in LiteRT, to see what the delegate takes.
 
+    Args:
+        path: The file.
+
     Raises:
         FileNotFoundError: If there is nothing at `path`.
         ImportError: If LiteRT is not installed.
         ValueError: If the file is damaged or no `.tflite`, or if its sidecar is of another file.
+
+    Example:
+    >>> import tempfile
+    >>> import keras
+    >>> from keras_fastvit.conversion import export
+    >>> image = keras.Input((8, 8, 3))
+    >>> model = keras.Model(image, keras.layers.Conv2D(4, 3)(image))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     exported = export(model, f"{folder}/model.tflite")
+    ...     found = inspect(exported.path)
+    >>> found.macs, [(x.name, x.count, x.delegated) for x in found.operators]
+    (3888, [('CONV_2D', 1, 1)])
     """
     path = Path(path)
     check(path)

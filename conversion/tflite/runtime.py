@@ -4,6 +4,7 @@ Needs NumPy and one of the runtimes `ai_edge_litert` and, where only that is ins
 forerunner `tflite_runtime`; neither Keras nor TensorFlow.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-
 MEMORY = 4 << 30
 """Bytes of address space for the process of `check`, beside the file's."""
+
+TIME = 300.0
+"""Seconds for the same process."""
 
 _REASON_PRINTED = 3
 """Exit status of that process where it can say itself what is wrong."""
@@ -215,21 +218,36 @@ def open_interpreter(path: str | os.PathLike[str], num_threads: int | None = Non
     return interpreter
 
 
-def check(path: str | os.PathLike[str]) -> None:
+def check(path: str | os.PathLike[str], time_limit: float = TIME) -> None:
     """Runs a file once on zeros, in a process of its own, as a damaged one may crash the runtime.
+
+    Args:
+        path: The file.
+        time_limit: Seconds after which the process is ended.
 
     Raises:
         FileNotFoundError: If there is nothing at `path`.
         ImportError: If no runtime is installed.
-        ValueError: If the file does not load, does not run, or crashes the process.
+        ValueError: If the file does not load, does not run, crashes the process, or is still
+            running at the end of the time limit.
     """
     path = _existing(path)
     _import_interpreter()
-    finished = subprocess.run(
-        [sys.executable, "-P", __file__, path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
+    try:
+        finished = subprocess.run(
+            [sys.executable, "-P", "-X", "utf8", __file__, path],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
+            timeout=time_limit,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ValueError(
+            f"'{path}' does not come to an end in LiteRT. Expected a .tflite file that runs within "
+            f"{time_limit:g} s. Received: one that was still running then"
+        ) from error
     if finished.returncode == _REASON_PRINTED:
-        raise ValueError(" ".join(finished.stdout.decode().split()))
+        raise ValueError(" ".join(finished.stdout.split()))
     if finished.returncode:
         raise ValueError(
             f"'{path}' crashes LiteRT. Expected an undamaged .tflite file. "
@@ -241,13 +259,17 @@ def _limit_memory(path: str) -> None:
     """Lets this process have no more than a file of that size may need.
 
     A damaged shape may ask for more than the machine has, and other processes would pay for it.
+    Where the system has no such limit (Windows) or refuses it (macOS), there is none.
     """
     try:
         import resource
-    except ImportError:  # Windows
+    except ImportError:
         return
     limit = MEMORY + 4 * Path(path).stat().st_size
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    for name in ("RLIMIT_AS", "RLIMIT_DATA"):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            resource.setrlimit(getattr(resource, name), (limit, limit))
+            return
 
 
 def _run_once(path: str) -> None:

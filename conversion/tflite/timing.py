@@ -28,6 +28,10 @@ class Timing:
         median: Seconds.
         p90: The 90th percentile, in seconds.
         ratio: `median` over that of the first file.
+
+    Example:
+    >>> Timing(Path("int8.tflite"), median=0.002, p90=0.003, ratio=0.5).ratio
+    0.5
     """
 
     path: Path
@@ -64,6 +68,18 @@ def benchmark(
         ImportError: If LiteRT is not installed.
         ValueError: If there are no files, a number is out of range, or a file is damaged or takes
             something else than numbers of 8 or 16 bits or floats.
+
+    Example:
+    >>> import tempfile
+    >>> import keras
+    >>> from keras_fastvit.conversion import export
+    >>> image = keras.Input((8, 8, 3))
+    >>> model = keras.Model(image, keras.layers.Conv2D(4, 3)(image))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     exported = export(model, f"{folder}/model.tflite")
+    ...     (timing,) = benchmark([exported.path], rounds=5)
+    >>> timing.ratio, timing.median <= timing.p90
+    (1.0, True)
     """
     if not paths or threads < 1 or rounds < 1 or warm_up < 0:
         raise ValueError(

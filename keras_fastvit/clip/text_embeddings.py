@@ -50,7 +50,7 @@ class TextEmbeddings:
     """The classes of a zero-shot classifier.
 
     Attributes:
-        names: Of the classes; two or more, each a line of text, all different.
+        names: Names of the classes; two or more, each a line of text, all different.
         embeddings: float32 `(classes, width)`, each row of length 1. Rows may be given in other
             lengths and in any float type.
         logit_scale: What the cosine of an image's and a text's embedding is multiplied with.
@@ -95,6 +95,9 @@ def read_text_embeddings(path: str | os.PathLike[str]) -> TextEmbeddings:
     As `numpy.savez` writes them: `names` strings `(classes,)`, `embeddings` floats
     `(classes, width)`, `logit_scale` one number (default: `LOGIT_SCALE`). The file cannot run code:
     arrays of Python objects are refused.
+
+    Args:
+        path: Path of the file.
 
     Raises:
         FileNotFoundError: If there is nothing at `path`.

@@ -37,9 +37,10 @@ class HandMesh(keras.Model):
     Args:
         backbone: A FastViT, or another model with `pyramid_outputs`, such as its inference form;
             its maps are laid out as its `data_format` says, or Keras' where it has none.
-        level: Of the pyramid, which is pooled.
+        level: Level of the pyramid that is pooled.
         units: Width of the hidden layer.
-        name: Of the model.
+        name: Name of the model.
+        **kwargs: Further arguments of `keras.Model`.
 
     Raises:
         ValueError: If the backbone has no such level, or `units` is not positive.
@@ -92,7 +93,7 @@ class HandMesh(keras.Model):
 
 
 def split_parameters(parameters: Any) -> tuple[Any, Any, Any]:
-    """Takes a head's output apart.
+    """Splits a head's output into a pose, a shape and a camera.
 
     Args:
         parameters: `(batch, 61)`.
@@ -103,6 +104,12 @@ def split_parameters(parameters: Any) -> tuple[Any, Any, Any]:
 
     Raises:
         ValueError: If it is not 61 numbers a hand.
+
+    Example:
+    >>> import numpy as np
+    >>> pose, shape, camera = split_parameters(np.zeros((2, 61)))
+    >>> tuple(pose.shape), tuple(shape.shape), tuple(camera.shape)
+    ((2, 48), (2, 10), (2, 3))
     """
     if len(parameters.shape) != 2 or parameters.shape[1] != PARAMETERS:
         raise ValueError(
@@ -122,5 +129,11 @@ def project(points: Any, camera: Any) -> Any:
 
     Returns:
         `(batch, points, 2)` in half image sides from the image's centre: −1..1 is in the image.
+
+    Example:
+    >>> import numpy as np
+    >>> points, camera = np.array([[[0.1, 0.0, 0.5]]]), np.array([[0.5, 0.0, 0.25]])
+    >>> project(points, camera).tolist()
+    [[[0.5, 0.25]]]
     """
     return points[..., :2] * (camera[:, None, :1] / SCALE_UNIT) + camera[:, None, 1:]

@@ -47,6 +47,7 @@ class Mano(keras.Layer):
         fingertips: Vertices whose positions follow the joints', such as a data set's fingertips:
             MANO has none. Of its right hand, `(744, 320, 443, 554, 671)` are in use for thumb,
             index, middle, ring and little finger, and others near them.
+        **kwargs: Further arguments of `keras.Layer`.
 
     Call arguments:
         pose: `(batch, 48)`: the orientation of the hand, then joints 1 to 15 relative to the file's
@@ -59,6 +60,13 @@ class Mano(keras.Layer):
 
     Raises:
         ValueError: If an argument is not as above.
+
+    Example:
+    >>> parents = [-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14]
+    >>> layer = Mano(778, parents, fingertips=[744, 320, 443, 554, 671])
+    >>> vertices, joints = layer(np.zeros((2, 48)), np.zeros((2, 10)))
+    >>> tuple(vertices.shape), tuple(joints.shape)
+    ((2, 778, 3), (2, 21, 3))
     """
 
     def __init__(

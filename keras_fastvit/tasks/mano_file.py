@@ -1,8 +1,8 @@
 """Reads the arrays of a hand model in MANO's layout, which the user brings.
 
 MANO is described in J. Romero, D. Tzionas and M. J. Black, "Embodied Hands: Modeling and Capturing
-Hands and Bodies Together" (SIGGRAPH Asia 2017). Its licence forbids to pass it on: whoever wants it
-registers at its authors' site, and what is made of it, a saved model with its arrays among it,
+Hands and Bodies Together" (SIGGRAPH Asia 2017). Its licence does not allow passing it on: whoever
+wants it registers at its authors' site. What is made of it, a saved model with its arrays among it,
 stays under that licence.
 
 MANO comes as a pickle of Python 2, `MANO_RIGHT.pkl`. To read a pickle is to run what is in it, so
@@ -74,6 +74,11 @@ class HandModel:
             radians.
         hands_components: float32 `(45, 45)`: principal components of poses, one a row:
             `coefficients @ hands_components` is a pose relative to the mean.
+
+    Example:
+    >>> hand = read_mano("mano_right.npz")  # doctest: +SKIP
+    >>> hand.v_template.shape, hand.f.shape  # doctest: +SKIP
+    ((778, 3), (1538, 3))
     """
 
     v_template: Array
@@ -93,15 +98,31 @@ class HandModel:
 
 
 def read_mano(path: str | os.PathLike[str]) -> HandModel:
-    """Reads an `.npz` file with the arrays of `HandModel`; others in it are not looked at.
+    """Reads an `.npz` file with the arrays of `HandModel`; other arrays in it are ignored.
 
     Args:
-        path: Of the file. Pickles are refused: see above for how to convert one.
+        path: Path of the file. Pickles are refused: this module's docstring says how to convert
+            one.
 
     Raises:
         FileNotFoundError: If there is nothing at `path`.
         ValueError: If it is not an `.npz` file, or an array is missing, has another shape or
             values that cannot be.
+
+    Example:
+    >>> import tempfile
+    >>> shapes = {
+    ...     "v_template": (4, 3), "shapedirs": (4, 3, 10), "posedirs": (4, 3, 135),
+    ...     "J_regressor": (16, 4), "weights": (4, 16), "f": (2, 3),
+    ...     "hands_mean": (45,), "hands_components": (45, 45),
+    ... }
+    >>> arrays = {name: np.zeros(shape) for name, shape in shapes.items()}
+    >>> arrays["kintree_table"] = np.array([[-1, *range(15)], range(16)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/hand.npz", **arrays)
+    ...     hand = read_mano(f"{folder}/hand.npz")
+    >>> hand.v_template.shape, hand.parents[:4]
+    ((4, 3), (-1, 0, 1, 2))
     """
     path = Path(path)
     if not path.exists():

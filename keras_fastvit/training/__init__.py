@@ -1,1 +1,5 @@
 """Training on this package's layers with Keras' own `fit`."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

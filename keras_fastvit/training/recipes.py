@@ -1,4 +1,4 @@
-"""Every recipe as data: how long, how fast, and with which augmentation a model is trained.
+"""Recipes as data: how long, how fast, and with which augmentation a model is trained.
 
 Sources: the paper (arXiv 2303.14189, appendix) for `paper`, `paper_distilled` and `finetune_384`;
 `finetune` is this package's own, for a few thousand photographs and a laptop. The paper's
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What happens to training images; every image is also mirrored half of the time.
+    """Random changes of training images; every image is also mirrored half of the time.
 
     Attributes:
         crop_area: Smallest and largest share of an image's area that a random crop has.
@@ -20,7 +20,11 @@ class Augmentation:
         color_jitter: By how much brightness, contrast and saturation may differ from 1.
         random_erasing: Probability that a rectangle of an image is replaced by noise.
         mixup: Parameter of the Beta distribution of mixup's weights; 0 for no mixup.
-        cutmix: The same of cutmix; with both, each batch has one of the two.
+        cutmix: The same for cutmix; if both are on, each batch has one of the two.
+
+    Example:
+    >>> Augmentation(crop_area=(0.35, 1.0), color_jitter=0.2).mixup
+    0.0
     """
 
     crop_area: tuple[float, float]
@@ -40,6 +44,10 @@ class Phase:
         learning_rate: Its peak, for the recipe's batch size.
         warmup_epochs: How long it rises linearly before its cosine decay.
         head_only: Whether all layers but the classifier are frozen.
+
+    Example:
+    >>> Phase(epochs=3, learning_rate=1e-3, head_only=True).warmup_epochs
+    0.0
     """
 
     epochs: int
@@ -50,10 +58,10 @@ class Phase:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained, by AdamW.
+    """Everything that decides how a model is trained with AdamW, but for the data and the seed.
 
     Attributes:
-        name: What to pass as `--recipe`.
+        name: Its name; those of `RECIPES` are what `--recipe` takes.
         phases: One after the other.
         batch_size: Images a step.
         image_size: Side in pixels; None for the side that the weights were trained at.
@@ -64,7 +72,13 @@ class Recipe:
         ema_momentum: Of the moving average of the weights that is evaluated and saved, in
             a training that is long enough for it; None for the weights themselves.
         distilled: Whether it needs a teacher.
-        pretrained: Whether it starts at trained weights.
+        pretrained: Whether it starts from trained weights.
+
+    Example, of a recipe of one's own:
+    >>> from dataclasses import replace
+    >>> mine = replace(RECIPES["finetune"], name="mine", label_smoothing=0.0)
+    >>> mine.epochs, mine.batch_size
+    (15, 32)
     """
 
     name: str
@@ -81,7 +95,7 @@ class Recipe:
 
     @property
     def epochs(self) -> int:
-        """Of all phases."""
+        """How many epochs all phases have together."""
         return sum(phase.epochs for phase in self.phases)
 
 
@@ -134,7 +148,7 @@ RECIPES = {
         ),
     )
 }
-"""By name."""
+"""The recipes by name: `paper`, `paper_distilled`, `finetune_384` and `finetune`."""
 
 
 def get_recipe(
@@ -145,14 +159,14 @@ def get_recipe(
     learning_rate: float | None = None,
     image_size: int | None = None,
 ) -> Recipe:
-    """Returns the recipe of that name with a user's own figures in place of its own.
+    """Returns the recipe of that name, with other figures in place of its own where given.
 
     Args:
-        name: Of a row of `RECIPES`.
-        epochs: Of all phases together, shared out in the proportion that the recipe has.
-        batch_size: Without `learning_rate`, the recipe's changes in proportion.
-        learning_rate: Peak of the last phase; that of others changes in proportion.
-        image_size: Side in pixels.
+        name: One of `RECIPES`.
+        epochs: Of all phases together; each phase keeps its share of them.
+        batch_size: Images a step. Unless `learning_rate` is given, it changes in proportion.
+        learning_rate: Peak of the last phase; that of the others changes in proportion.
+        image_size: Side of the images in pixels.
 
     Raises:
         ValueError: If there is no such recipe, or a figure is not positive.

@@ -20,7 +20,7 @@ from keras_fastvit.training.data.folders import TrainingData, read_training_data
 from keras_fastvit.weights.named import NAMED_WEIGHTS
 
 Row = dict[str, float]
-"""Of the history: what was measured in an epoch, by name."""
+"""A row of the history: what was measured in an epoch, by name."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,11 @@ class FinishedRun:
         root: Folder of the images.
         data: The names of the classes, and which images were trained on and validated with, by
             their paths relative to `root`.
+
+    Example:
+    >>> import dataclasses
+    >>> [field.name for field in dataclasses.fields(FinishedRun)][:3]
+    ['fused', 'variant', 'image_size']
     """
 
     fused: Path
@@ -106,10 +111,10 @@ def read_run(folder: str | os.PathLike[str]) -> FinishedRun:
 
 
 class RunFolder:
-    """Where a run is written.
+    """The folder that a run is written to.
 
     Args:
-        path: Of the folder; made if it is not there.
+        path: Its path; it is made if it is not there.
         arguments: What the run depends on, as JSON has it.
 
     Raises:
@@ -173,7 +178,7 @@ class RunFolder:
             np.savez(file, epoch=epoch, history=json.dumps(history), **arrays)
 
     def load(self) -> Saved:
-        """Returns how far the run has come; epoch 0 if no epoch is behind it.
+        """Returns how far the run has come, which is epoch 0 for a new one.
 
         Raises:
             ValueError: If the file is damaged.
@@ -181,7 +186,7 @@ class RunFolder:
         if not self.state.exists():
             return Saved(0, [], {})
         try:
-            # Of a path, NumPy leaves the file open if it is damaged.
+            # Given a path, NumPy would leave the file open if it is damaged.
             with self.state.open("rb") as file, np.load(file) as values:
                 arrays = dict(values)
             return Saved(int(arrays.pop("epoch")), json.loads(str(arrays.pop("history"))), arrays)

@@ -13,6 +13,7 @@ from keras_fastvit.evaluation.metrics import (
     sqnr_db,
     top_k_accuracy,
 )
+from tests.models import chance_of_difference
 
 pytestmark = pytest.mark.single_backend
 
@@ -145,3 +146,15 @@ class TestSqnr:
         assert sqnr_db(values, values) == np.inf
         assert sqnr_db(0 * values, values) == -np.inf
         assert np.isnan(sqnr_db(values, np.nan * values))
+
+
+def test_the_chance_of_a_difference_is_that_of_coins():
+    right, other = np.zeros((2, 10_000), bool)
+    assert chance_of_difference(right, other) == 1
+    right[:3], other[3:4] = True, True
+    right[100:], other[100:] = True, True  # these do not tell
+    assert chance_of_difference(right, other) == 2 * (1 + 4) / 16
+    right, other = np.arange(100) < 58, np.arange(100) >= 58
+    assert 0.1 < chance_of_difference(right, other) < 0.2  # 16 images of 100 that differ
+    right, other = np.arange(100) < 80, np.arange(100) >= 80
+    assert chance_of_difference(right, other) < 1e-6

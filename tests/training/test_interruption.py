@@ -1,13 +1,18 @@
 """Ctrl-C ends a training and a prediction after the step in which it was pressed."""
 
+import ctypes
+import io
 import signal
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 import pytest
+from rich.console import Console
 
-from keras_fastvit.training.interruption import Interruption
+from keras_fastvit.training.interruption import ANSWER, Interruption, at_second_press
 
 X = np.zeros((8, 2), "float32")
 
@@ -97,3 +102,49 @@ def test_in_another_thread_it_is_left_alone():
     with ThreadPoolExecutor(1) as pool:
         pool.submit(during).result()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.single_backend
+@pytest.mark.skipif(sys.platform != "linux", reason="mutexes of glibc")
+def test_it_is_answered_while_native_code_runs():
+    """The main thread waits for a mutex, where Python's handlers do not run, until the answer."""
+    libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+
+    class Screen(io.StringIO):
+        def flush(self):
+            if ANSWER in self.getvalue():
+                libc.pthread_mutex_unlock(mutex)
+
+    screen = Screen()
+    never = threading.Timer(300, libc.pthread_mutex_unlock, [mutex])  # a failure, not a hang
+    never.start()
+
+    def wait_for_the_answer():
+        with ThreadPoolExecutor(1) as pool, Interruption(Console(file=screen)):
+            libc.pthread_mutex_lock(mutex)
+            pool.submit(signal.pthread_kill, threading.main_thread().ident, signal.SIGINT)
+            libc.pthread_mutex_lock(mutex)
+
+    with pytest.raises(KeyboardInterrupt):
+        wait_for_the_answer()
+    assert never.is_alive()
+    never.cancel()
+    assert screen.getvalue() == f"{ANSWER}\n"
+
+
+@pytest.mark.single_backend
+def test_a_program_says_what_the_second_press_does():
+    called = threading.Event()
+    with at_second_press(called.set), pytest.raises(KeyboardInterrupt):
+        during(press, press)
+    assert called.is_set()
+
+
+@pytest.mark.single_backend
+def test_the_one_who_listened_before_listens_again():
+    before = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(before)
+    with pytest.raises(KeyboardInterrupt):
+        during(press)
+    after = signal.set_wakeup_fd(before)
+    assert after == before

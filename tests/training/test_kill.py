@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import tests.models  # noqa: F401 - for models to be loaded
+from keras_fastvit.training.interruption import ANSWER
 from tests.photographs import write_photographs
 
 BACKEND = keras.backend.backend()
@@ -94,23 +95,47 @@ def test_comes_to_the_same(tmp_path: Path) -> None:
     assert not list(killed.glob(".unfinished*"))
 
 
-@pytest.mark.single_backend
-def test_ctrl_c_ends_it_in_a_line(tmp_path: Path) -> None:
+SAID = "keras-fastvit train: interrupted; the same command goes on after the last whole epoch"
+
+
+def endless(tmp_path: Path) -> list[str]:
     folder = write_photographs(tmp_path / "photographs", count=8)
+    return [
+        *("--data", str(folder), "--model", "fastvit_tiny", "--recipe", "paper"),
+        *("--epochs", "1000", "--batch-size", "6", "--image-size", "32"),
+        *("--output", str(tmp_path / "run")),
+    ]
+
+
+def wait_for(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdout is not None
+    while (printed := process.stdout.readline()) != f"{line}\n":
+        assert printed, process.communicate()[1]
+
+
+def test_ctrl_c_ends_it_in_a_line(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = start(
-        [
-            *("--data", str(folder), "--model", "fastvit_tiny", "--recipe", "paper"),
-            *("--epochs", "1000", "--batch-size", "6", "--image-size", "32"),
-            *("--output", str(run)),
-        ]
-    )
+    process = start(endless(tmp_path))
     while not (run / "state.npz").exists():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
+    wait_for(process, ANSWER)
     _, error = process.communicate(timeout=600)
     assert process.returncode == 130, error
-    assert error.splitlines()[-1].endswith("the same command goes on after the last whole epoch")
+    assert error.splitlines()[-1] == SAID
     assert "Traceback" not in error
     assert not (run / "model.keras").exists()
+
+
+@pytest.mark.single_backend
+@pytest.mark.skipif(sys.platform != "linux", reason="stays in native code by a mutex of glibc's")
+def test_ctrl_c_twice_does_not_wait_for_native_code(tmp_path: Path) -> None:
+    process = start(endless(tmp_path), "--endless-step")
+    wait_for(process, "an endless step")
+    process.send_signal(signal.SIGINT)
+    wait_for(process, ANSWER)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=600)
+    assert process.returncode == 130, error
+    assert error == f"{SAID}\n"

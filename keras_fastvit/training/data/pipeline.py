@@ -1,6 +1,5 @@
 """Batches of images of a folder with one sub-folder a class, to train on or to validate with."""
 
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from keras_fastvit.images.preprocessing import load_image, preprocess_input
 from keras_fastvit.training.data.ahead import BatchesAhead
 from keras_fastvit.training.data.augmentation import augmented_batch, augmented_image
 from keras_fastvit.training.data.folders import Examples
-from keras_fastvit.training.data.randomness import Purpose, generator
+from keras_fastvit.training.data.randomness import Purpose, generator, order
 from keras_fastvit.training.recipes import Augmentation
 
 Array = NDArray[Any]
@@ -73,8 +72,7 @@ class TrainingBatches(Batches):
         return self.batch_size
 
     def _example(self, epoch: int, index: int, place: int) -> int:
-        order = _order(self.seed, epoch, len(self.examples))
-        return int(order[index * self.batch_size + place])
+        return int(order(self.seed, epoch, len(self.examples))[index * self.batch_size + place])
 
     def image(self, epoch: int, index: int, place: int) -> NDArray[np.uint8]:
         return augmented_image(
@@ -93,11 +91,6 @@ class TrainingBatches(Batches):
             self.augmentation,
             generator(self.seed, Purpose.BATCH, epoch, index),
         )
-
-
-@functools.lru_cache(maxsize=2)
-def _order(seed: int, epoch: int, examples: int) -> Array:
-    return generator(seed, Purpose.ORDER, epoch).permutation(examples)
 
 
 class ValidationBatches(Batches):

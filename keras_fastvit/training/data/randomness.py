@@ -3,9 +3,12 @@
 So a run that was interrupted draws in its fifth epoch what it would have drawn anyway.
 """
 
+import functools
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Purpose(IntEnum):
@@ -31,3 +34,9 @@ def generator(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:
     """
     # A spawn key, unlike more entropy, tells (0, 1) from (0, 1, 0).
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(purpose, *place)))
+
+
+@functools.lru_cache(maxsize=4)  # batches of two epochs are made at the same time
+def order(seed: int, epoch: int, count: int) -> NDArray[Any]:
+    """Returns the order in which an epoch takes so many samples, the same one each time."""
+    return generator(seed, Purpose.ORDER, epoch).permutation(count)

@@ -1,6 +1,5 @@
 """Batches of FreiHAND's images: turned, scaled and tinted, with the joints that follow them."""
 
-import functools
 import math
 from typing import Any
 
@@ -10,7 +9,7 @@ from PIL import Image
 
 from keras_fastvit.images.preprocessing import preprocess_input
 from keras_fastvit.training.data.ahead import BatchesAhead
-from keras_fastvit.training.data.randomness import Purpose, generator
+from keras_fastvit.training.data.randomness import Purpose, generator, order
 from keras_fastvit.training.hand_mesh.freihand import TrainingHands, read_square
 
 Array = NDArray[Any]
@@ -97,8 +96,8 @@ class HandBatches(BatchesAhead):
 
     def image(self, epoch: int, index: int, place: int) -> tuple[Array, dict[str, Array]]:
         """Returns uint8 `(side, side, 3)`, and what is to be learnt of it; see `batch`."""
-        order = _order(self.seed, epoch, len(self.hands.images))
-        number = int(order[index * self.batch_size + place])
+        place_in_order = index * self.batch_size + place
+        number = int(order(self.seed, epoch, len(self.hands.images))[place_in_order])
         row = number % len(self.hands.joints)
         image = read_square(self.hands.images[number])
         joints = self.hands.joints[row]
@@ -129,8 +128,3 @@ class HandBatches(BatchesAhead):
             for name in images[0][1]
         }
         return preprocess_input(pixels, "channels_last", self.normalization), targets
-
-
-@functools.lru_cache(maxsize=2)
-def _order(seed: int, epoch: int, images: int) -> Array:
-    return generator(seed, Purpose.ORDER, epoch).permutation(images)

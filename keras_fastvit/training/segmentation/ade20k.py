@@ -8,7 +8,6 @@ pixel: 0 for what is none of the classes, which is ignored, 1 to 150 for the cla
 are 0 to 149 (mmsegmentation's `reduce_zero_label`).
 """
 
-import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from PIL import Image
 from keras_fastvit.images.files import named, read_rgb, refusal
 from keras_fastvit.images.preprocessing import preprocess_input
 from keras_fastvit.training.data.ahead import BatchesAhead
-from keras_fastvit.training.data.randomness import Purpose, generator
+from keras_fastvit.training.data.randomness import Purpose, generator, order
 from keras_fastvit.training.segmentation.scene_augmentation import augmented_scene
 
 Array = NDArray[Any]
@@ -160,7 +159,7 @@ class TrainingScenes(BatchesAhead):
     def image(self, epoch: int, index: int, place: int) -> NDArray[np.uint8]:
         """Returns a part of a scene, `(side, side, 4)`: RGB, and the labels behind them."""
         turn, at = divmod((epoch * self.steps + index) * self.batch_size + place, len(self.scenes))
-        image, labels = self.scenes.read(int(_order(self.seed, turn, len(self.scenes))[at]))
+        image, labels = self.scenes.read(int(order(self.seed, turn, len(self.scenes))[at]))
         rng = generator(self.seed, Purpose.SAMPLE, epoch, index, place)
         return augmented_scene(image, labels, self.side, IGNORED, rng)
 
@@ -169,8 +168,3 @@ class TrainingScenes(BatchesAhead):
         stacked = np.stack(images)
         pixels = preprocess_input(stacked[..., :3], "channels_last", self.normalization)
         return pixels, stacked[..., 3].astype("int32")
-
-
-@functools.lru_cache(maxsize=4)
-def _order(seed: int, turn: int, scenes: int) -> Array:
-    return generator(seed, Purpose.ORDER, turn).permutation(scenes)

@@ -230,8 +230,9 @@ class TestBesideKeras:
             assert top1(found) == pytest.approx(np.mean(ranks[:, 0] == labels))
             assert found.figures()["top5"] == np.mean((ranks[:, :5] == labels[:, None]).any(axis=1))
             assert found.agreement == np.mean(ranks[:, 0] == expected.argmax(axis=1))
-            ratio = (expected**2).sum() / ((expected - received) ** 2).sum()
-            assert found.sqnr_db == pytest.approx(10 * np.log10(ratio), abs=0.5)
+        # Of int8 alone: a float32 file's noise is rounding, another one each time it is summed.
+        ratio = (expected**2).sum() / ((expected - received) ** 2).sum()
+        assert int8.sqnr_db == pytest.approx(10 * np.log10(ratio), abs=0.05)
         assert top1(float32) > 0.85
         assert float32.agreement == 1
         assert float32.sqnr_db > 100 > 40 > int8.sqnr_db > 15

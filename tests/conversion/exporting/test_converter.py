@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from keras_fastvit.conversion.exporting.converter import convert
+from keras_fastvit.conversion.exporting import converter
+from keras_fastvit.conversion.exporting.converter import Conversion, convert
 from keras_fastvit.conversion.exporting.converter_process import reason, to_tflite
 from keras_fastvit.conversion.quantization.layer_report import LayerError
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
@@ -43,11 +44,19 @@ def outputs(model, x):
 
 @pytest.fixture(scope="module")
 def int8():
-    """A model in int8, twice, and what was told of the progress."""
-    model, calls = small(), []
-    x, calibration = images(16, 8, 8, 3), images(40, 8, 8, 3, seed=1)
-    first = convert(model, x, "int8", calibration, progress=lambda *call: calls.append(call))
-    return model, x, first, convert(model, x, "int8", calibration), calls
+    """A model in int8, from both processes, and what was told of the progress."""
+    model, x, calibration = small(), images(16, 8, 8, 3), images(40, 8, 8, 3, seed=1)
+    calls = {True: [], False: []}
+
+    def converted(here: bool) -> Conversion:
+        def tell(done: int, total: int) -> None:
+            calls[here].append((done, total))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(converter, "_can_run_here", lambda: here)
+            return convert(model, x, "int8", calibration, progress=tell)
+
+    return model, x, converted(True), converted(False), [*calls.values()]
 
 
 def test_int8(int8, tmp_path):
@@ -62,10 +71,22 @@ def test_int8(int8, tmp_path):
     assert sqnr_db(received, predictions(converted.content, tmp_path, x)) > 25
 
 
-def test_the_same_images_give_the_same_file(int8):
-    _, _, first, second, _ = int8
+def assert_equal(first: Conversion, second: Conversion) -> None:
     assert first.content == second.content
-    assert first.layers == second.layers
+    assert (first.layers, first.gelu) == (second.layers, second.gelu)
+    for name, values in first.outputs.items():
+        np.testing.assert_array_equal(values, second.outputs[name])
+
+
+def test_int8_from_another_process_is_the_same(int8):
+    assert_equal(*int8[2:4])
+
+
+def test_float32_from_another_process_is_the_same(monkeypatch):
+    model, x = small(), images(16, 8, 8, 3)
+    here = convert(model, x)
+    monkeypatch.setattr(converter, "_can_run_here", lambda: False)
+    assert_equal(here, convert(model, x))
 
 
 def test_every_layers_error_and_the_progress_come_back(int8):
@@ -74,7 +95,56 @@ def test_every_layers_error_and_the_progress_come_back(int8):
     names = [layer.name for layer in converted.layers]
     expected = ["first", "gelu_gelu_gate", "gelu", "wide", "second", "pool", "third", "head"]
     assert names == expected
-    assert calls == [(i + 1, len(names)) for i in range(len(names))]
+    assert calls == [[(i + 1, len(names)) for i in range(len(names))]] * 2
+
+
+def test_where_it_is_converted(monkeypatch):
+    import tensorflow as tf
+
+    assert converter._can_run_here()
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.backend, "backend", lambda: "jax")
+        assert not converter._can_run_here()
+    with monkeypatch.context() as patch:
+        patch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+        assert not converter._can_run_here()
+    with monkeypatch.context() as patch:
+        patch.setattr(tf.config, "functions_run_eagerly", lambda: True)
+        assert not converter._can_run_here()
+    for configure in (keras.config.set_dtype_policy, keras.config.set_floatx):
+        configure("mixed_float16" if configure is keras.config.set_dtype_policy else "float64")
+        try:
+            assert not converter._can_run_here()
+        finally:
+            configure("float32")
+            keras.config.set_dtype_policy("float32")
+
+
+QUIET = """
+import os, sys
+import keras, numpy as np, tensorflow
+from keras import layers
+from keras_fastvit.conversion.exporting import converter, converter_process
+
+assert converter._can_run_here()
+x = keras.Input(batch_shape=(1, 8, 8, 3), name="image")
+model = keras.Model(x, layers.Dense(5)(layers.Conv2D(6, 3, activation="gelu")(x)))
+images = np.random.default_rng(0).normal(size=(20, 8, 8, 3)).astype("float32")
+sys.stdout.flush(), sys.stderr.flush()
+screen = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+os.dup2(screen, 1), os.dup2(screen, 2)
+for quantize in ("none", "dynamic", "int8"):
+    converter.convert(model, images, quantize, images)
+assert os.fstat(1).st_ino == os.fstat(2).st_ino == os.fstat(screen).st_ino
+"""
+
+
+def test_nothing_of_tensorflows_reaches_the_screen(tmp_path):
+    quiet = ("TF_CPP_MIN_LOG_LEVEL", "TF_CPP_MIN_VLOG_LEVEL", "GLOG_minloglevel")
+    environment = {name: value for name, value in os.environ.items() if name not in quiet}
+    path = tmp_path / "screen"
+    subprocess.run([sys.executable, "-c", QUIET, path], env=environment, cwd=ROOT, check=True)
+    assert path.read_text() == ""
 
 
 def test_options_of_int8_arrive(tmp_path):
@@ -91,7 +161,7 @@ def test_options_of_int8_arrive(tmp_path):
         images(20, 8, 8, 3),
         gelu="operator",
         float_softmax=False,
-        without_cures=["refit", "ranges"],
+        without=["refit", "ranges"],
     )
     assert "GELU" not in operators(default.content)
     assert operators(other.content) == {"CONV_2D": 3, "GELU": 1, "SOFTMAX": 1}
@@ -142,8 +212,9 @@ def test_a_model_in_mixed_precision_is_converted_in_float32(tmp_path):
     assert relative_difference(predictions(converted.content, tmp_path, x), expected) < 1e-5
 
 
-@pytest.mark.parametrize("quantize", ["none", "int8"])
-def test_an_operation_that_litert_lacks_is_named_in_a_line(quantize, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("quantize", "here"), [("none", True), ("int8", True), ("none", False)])
+def test_an_operation_that_litert_lacks_is_named_in_a_line(quantize, here, tmp_path, monkeypatch):
+    monkeypatch.setattr(converter, "_can_run_here", lambda: here)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     x = keras.Input(batch_shape=(1, 4, 4, 3), name="image")
     y = layers.Conv2D(2, 1, activation="tanh", name="conv")(x)

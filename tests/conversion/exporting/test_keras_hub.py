@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keras_fastvit.conversion.quantization.layer_by_layer import CURES
+from keras_fastvit.conversion.quantization.techniques import TECHNIQUES
 from keras_fastvit.conversion.tflite.runtime import TFLiteFile
 from tests.hub_models import build, example, in_one_process, run_example, small
 from tests.models import images, randomize, run
@@ -17,7 +17,7 @@ INT8 = {
     "quantize": "int8",
     "calibration": images(16, 64, 64, 3),
     # Solved for the heads' 2,304 weights a filter, these would take minutes.
-    "without": [cure for cure in CURES if cure in ("refit", "rounding")],
+    "without": [cure for cure in TECHNIQUES if cure in ("refit", "rounding")],
 }
 
 

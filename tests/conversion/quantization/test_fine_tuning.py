@@ -25,7 +25,6 @@ from keras_fastvit.conversion.quantization.fake_quantized_form import (
 )
 from keras_fastvit.conversion.quantization.fine_tuning import fine_tune
 from keras_fastvit.conversion.quantization.layer_by_layer import (
-    CURES,
     quantize,
     quantize_as_trained,
 )
@@ -34,6 +33,7 @@ from keras_fastvit.conversion.quantization.ranges import (
     rounded,
     scale_and_zero_point,
 )
+from keras_fastvit.conversion.quantization.techniques import TECHNIQUES
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.evaluation.metrics import sqnr_db
 from keras_fastvit.weights.model_files import read_model_file
@@ -253,7 +253,7 @@ def test_fine_tuning_recovers_what_four_bits_lose():
     wanted, lowered = outputs(chain(), x), lower(chain())
     cured, plain = (
         quantize(lowered, photographs(), without=without, levels=FOUR_BITS)
-        for without in ((), CURES)
+        for without in ((), TECHNIQUES)
     )
     cured, plain = (
         sqnr_db(wanted, outputs(fake_quantized(quantized, FOUR_BITS), x))

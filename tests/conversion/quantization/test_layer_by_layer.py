@@ -9,8 +9,9 @@ from keras_fastvit import fuse
 from keras_fastvit.conversion.exporting.export import export
 from keras_fastvit.conversion.lowering.lower import lower
 from keras_fastvit.conversion.quantization.int8_form import LINEAR_SUFFIX
-from keras_fastvit.conversion.quantization.layer_by_layer import CURES, quantize
+from keras_fastvit.conversion.quantization.layer_by_layer import quantize
 from keras_fastvit.conversion.quantization.ranges import scale_and_zero_point
+from keras_fastvit.conversion.quantization.techniques import TECHNIQUES
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.conversion.tflite.schema import operators, read_graph
 from keras_fastvit.evaluation.metrics import sqnr_db
@@ -221,13 +222,13 @@ def test_every_cure_together_helps():
     for seed in range(3):
         model = small(seed)
         x = calibration(model)
-        best, worst = (quantize(model, x, without=cures) for cures in ((), CURES))
+        best, worst = (quantize(model, x, without=cures) for cures in ((), TECHNIQUES))
         gains.append(best.layers[-1].sqnr_db - worst.layers[-1].sqnr_db)
         assert best.layers[-1].sqnr_db > 30
     assert np.mean(gains) > 1.5
 
 
-@pytest.mark.parametrize("cure", CURES)
+@pytest.mark.parametrize("cure", TECHNIQUES)
 def test_every_cure_can_be_left_out(cure):
     model = small()
     x = calibration(model)
@@ -244,9 +245,9 @@ def weights_of(form, name):
     return (apart[0] if apart else form.get_layer(name)).get_weights()
 
 
-def test_without_cures_weights_are_the_models():
+def test_without_weights_are_the_models():
     model = small()
-    form = quantize(model, calibration(model), "operator", without=CURES).model
+    form = quantize(model, calibration(model), "operator", without=TECHNIQUES).model
     for layer in model.layers:
         for a, b in zip(layer.get_weights(), weights_of(form, layer.name), strict=True):
             np.testing.assert_array_equal(a, b)

@@ -176,6 +176,53 @@ class TestCheck:
         with pytest.raises(ValueError, match=re.escape(f"Received: ({limit}, {limit})")):
             check(path)
 
+    @pytest.mark.parametrize(
+        "missing",
+        [
+            "import sys; sys.modules['resource'] = None",
+            "import resource; del resource.RLIMIT_AS, resource.RLIMIT_DATA",
+            "import resource\n"
+            "def refuse(*args): raise ValueError('current limit exceeds maximum limit')\n"
+            "resource.setrlimit = refuse",
+            "import resource\n"
+            "def refuse(*args): raise OSError('not here')\n"
+            "resource.setrlimit = refuse",
+        ],
+        ids=["Windows", "no such limits", "macOS", "another error"],
+    )
+    def test_without_an_end_to_its_memory(self, path, tmp_path, monkeypatch, missing):
+        """It goes on where the system has no limit, and still refuses what is damaged."""
+        ran = tmp_path / "ran"
+        (tmp_path / "sitecustomize.py").write_text(f"{missing}\nopen({str(ran)!r}, 'w').close()\n")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        check(path)
+        assert ran.exists()
+        damaged = tmp_path / "damaged.tflite"
+        damaged.write_bytes(path.read_bytes()[:300])
+        with pytest.raises(ValueError, match=r"damaged.tflite' does not load .* Received: "):
+            check(damaged)
+
+    def test_a_limit_of_data_where_there_is_none_of_addresses(self, path, tmp_path, monkeypatch):
+        (tmp_path / "sitecustomize.py").write_text("import resource; del resource.RLIMIT_AS")
+        runtime = tmp_path / "ai_edge_litert"
+        runtime.mkdir()
+        (runtime / "__init__.py").touch()
+        (runtime / "interpreter.py").write_text(
+            "import resource\n"
+            "def Interpreter(*args, **kwargs):\n"
+            "    raise ValueError(resource.getrlimit(resource.RLIMIT_DATA))\n"
+        )
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        limit = litert.MEMORY + 4 * path.stat().st_size
+        with pytest.raises(ValueError, match=re.escape(f"Received: ({limit}, {limit})")):
+            check(path)
+
+    def test_a_file_that_never_ends(self, path, tmp_path, monkeypatch):
+        (tmp_path / "sitecustomize.py").write_text("while True: pass")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        with pytest.raises(ValueError, match=r"double.tflite' does not come .* within 0.1 s"):
+            check(path, time_limit=0.1)
+
     def test_refuses_what_is_not_there(self, tmp_path):
         with pytest.raises(FileNotFoundError, match="Received: nothing at"):
             check(tmp_path)

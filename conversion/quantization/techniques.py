@@ -1,0 +1,10 @@
+"""What int8 does so that the file loses less accuracy, by name. Imports nothing of Keras."""
+
+TECHNIQUES = ("equalise", "ranges", "refit", "rounding")
+"""What an export can leave out, to see what it gains; see `layer_by_layer`.
+
+- `"equalise"`: channels are scaled to fill their tensor's range.
+- `"ranges"`: ranges are those with the least squared error, not those of the values.
+- `"refit"`: weights are fitted anew to the inputs that int8 has left.
+- `"rounding"`: weights are rounded so that their errors cancel.
+"""
