@@ -96,7 +96,7 @@ class Recipe:
 
     @property
     def epochs(self) -> int:
-        """How many epochs all phases have together."""
+        """The number of epochs of all phases together."""
         return sum(phase.epochs for phase in self.phases)
 
 
