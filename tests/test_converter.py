@@ -63,6 +63,7 @@ def test_int8(int8, tmp_path):
 
 
 def test_the_same_images_give_the_same_file(int8):
+    """On one machine; another processor's roundings give another int8 file."""
     _, _, first, second, _ = int8
     assert first.content == second.content
     assert first.layers == second.layers
