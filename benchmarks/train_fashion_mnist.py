@@ -68,7 +68,7 @@ def upscale(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def to_inputs(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Grey `(count, 64, 64)` in 0..255 to the model's RGB input `(count, 64, 64, 3)`."""
+    """Returns grey images `(count, 64, 64)` in 0..255 as the model takes them, in RGB."""
     return preprocess_input(np.repeat(images[..., None], 3, axis=-1), "channels_last")
 
 
@@ -107,7 +107,7 @@ class AugmentedImages(keras.utils.PyDataset):
 
 
 def build_model(variant: str = "fastvit_t8") -> FastViT:
-    """A FastViT with 10 logits. Layer scales start at 0.1, so that every branch matters soon."""
+    """Returns a FastViT with 10 logits; layer scales start at 0.1: every branch matters soon."""
     return FastViT(
         variant,
         input_shape=(SIDE, SIDE, 3),
@@ -119,7 +119,7 @@ def build_model(variant: str = "fastvit_t8") -> FastViT:
 
 
 def adamw(steps: int, peak_learning_rate: float = PEAK_LEARNING_RATE) -> keras.optimizers.Optimizer:
-    """AdamW with a warm-up over a tenth of the steps, then a cosine decay to zero."""
+    """Returns AdamW with a warm-up over a tenth of the steps, then a cosine decay to zero."""
     optimizer = keras.optimizers.AdamW(
         keras.optimizers.schedules.CosineDecay(
             1e-5, steps, warmup_target=peak_learning_rate, warmup_steps=steps // 10
@@ -156,7 +156,7 @@ def train(
 
 
 def accuracy(model: keras.Model, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
-    """Top-1 accuracy in 0..1 on images `(count, 28, 28)`."""
+    """Returns the top-1 accuracy, in 0..1, on images `(count, 28, 28)`."""
     logits = model.predict(to_inputs(upscale(images)), batch_size=200, verbose=0)
     return float(np.mean(logits.argmax(-1) == labels))
 

@@ -19,7 +19,7 @@ from keras_fastvit.weights.named import NamedWeights, find_weights
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Which Keras model is meant, and what is said about it.
+    """A Keras model as arguments name it, with what they say about it.
 
     Attributes:
         model: A variant's name or the path of a `.keras` file.
@@ -43,7 +43,7 @@ class ModelSource:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What is known of a model without loading it.
+    """The facts about a model that are known without loading it.
 
     Attributes:
         weights: Name of the weights, or of the file, and of the text embeddings'; None if random.

@@ -1,4 +1,4 @@
-"""What native libraries print: TensorFlow, XLA and LiteRT write past Python, to descriptor 2."""
+"""Captures what native libraries print: they write past Python, to descriptor 2."""
 
 import os
 import re
@@ -18,7 +18,7 @@ _shown = False
 
 
 class Captured:
-    """What has been written to descriptor 2 so far."""
+    """The text that has been written to descriptor 2 so far."""
 
     def __init__(self, file: IO[bytes] | None = None) -> None:
         self._file = file

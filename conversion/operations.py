@@ -1,4 +1,4 @@
-"""What lowering, int8 and LiteRT know of Keras' operations: one row for those that are alike.
+"""Keras' operations as lowering, int8 and LiteRT see them: one row for those that are alike.
 
 An operation that no row knows is left alone in the lowering, has no say in the scales of channels,
 gets a range of its own, and may stay outside of XNNPACK. To support a new one, add a row.

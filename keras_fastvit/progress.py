@@ -1,4 +1,4 @@
-"""How far a long piece of work is: a bar on a terminal, elsewhere a line every ten seconds."""
+"""Shows the progress of long work: a bar on a terminal, elsewhere a line every ten seconds."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""What a reader must know of the machine and the software that something was measured with."""
+"""Describes the machine and the software that something was measured with."""
 
 import importlib.metadata
 import os

@@ -1,4 +1,4 @@
-"""What `evaluate-released` has measured: as a table, and in files from which a run goes on."""
+"""The results of `evaluate-released`: as a table, and in files from which a run continues."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from keras_fastvit.atomic_file import written_beside
 
 @dataclass(frozen=True)
 class Released:
-    """What was measured of released weights.
+    """The measurements of one set of released weights.
 
     Attributes:
         variant: Such as `"fastvit_t8"`.

@@ -53,7 +53,7 @@ TASKS_OF = {
     "mano": (HAND_MESH,),
     "evaluate": (SEGMENTATION, HAND_MESH),
 }
-"""By the name of an argument that not every task has: the tasks that have it."""
+"""The tasks that have an argument, by its name, where not all tasks have it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -105,7 +105,7 @@ def keras_classifier(
 
 
 def is_tflite(model: str | os.PathLike[str]) -> bool:
-    """Whether that is the path of a `.tflite` file, by its suffix."""
+    """Returns whether a path has the suffix of a `.tflite` file."""
     return Path(model).suffix == ".tflite"
 
 

@@ -37,7 +37,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured of a model.
+    """The measurements of one model.
 
     Attributes:
         classifier: The model, and how images are prepared for it.

@@ -1,4 +1,4 @@
-"""What an evaluation has found: a table for the terminal, figures, and a folder of files."""
+"""The results of an evaluation: a table for the terminal, figures, and a folder of files."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What a written file must show before it is reported: operators, delegate, outputs."""
+"""Checks of a written file before it is reported: operators, delegate, outputs."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ NOISE_IMAGES = 3
 
 @dataclass(frozen=True)
 class SelfCheck:
-    """How far a file's outputs are from Keras'.
+    """The difference between a file's outputs and Keras'.
 
     Attributes:
         images: Number of images.

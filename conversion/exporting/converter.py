@@ -109,7 +109,7 @@ def convert(
 
 
 def _can_run_here() -> bool:
-    """Whether Keras computes here as it does in the other process."""
+    """Returns whether Keras computes here as it does in the other process."""
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""What the outputs of a model are called, in its file and in the sidecar."""
+"""The names of a model's outputs in its file and in the sidecar."""
 
 import keras
 from keras import tree

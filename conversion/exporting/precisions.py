@@ -1,4 +1,4 @@
-"""What a file's numbers are, as data: one row a precision. Imports nothing of Keras."""
+"""Precisions as data: the types of a file's numbers, one row each. Imports nothing of Keras."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is known of an exported file, as lines to print and as a Markdown report."""
+"""The facts about an exported file, as lines to print and as a Markdown report."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from keras_fastvit.images.files import named
 
 @dataclass(frozen=True)
 class Export:
-    """What was written, and what was seen when it ran.
+    """An exported file, and the results of running it.
 
     Attributes:
         path: The `.tflite` file.

@@ -1,4 +1,4 @@
-"""What an export is asked for, checked before the long work begins."""
+"""The arguments of an export, checked before the long work begins."""
 
 import os
 from collections.abc import Collection, Sequence

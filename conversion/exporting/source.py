@@ -1,4 +1,4 @@
-"""What a file is made from: a model's inference form, without the softmax at its end."""
+"""The source of a file: a model's inference form, without the softmax at its end."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -72,7 +72,7 @@ def _inputs(x: Any, what: str | type) -> tuple[Any, Any]:
 
 
 def _computes(operation: Any, what: str | type) -> bool:
-    """Whether an operation is of a class, or an einsum with these subscripts."""
+    """Returns whether an operation is of a class, or an einsum with these subscripts."""
     if isinstance(what, type):
         return isinstance(operation, what)
     if isinstance(operation, Einsum):

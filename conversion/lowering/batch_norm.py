@@ -58,7 +58,7 @@ class _FoldBatchNorms(GraphRewriter):
         return [*norms, *(relus if all(map(_is_relu, relus)) else [])]
 
     def _only_readers(self, operations: list[Any]) -> list[Any]:
-        """What reads all that these give, and nothing else, if each tensor is read once."""
+        """Returns the readers of these outputs, if each tensor is read once and by nothing else."""
         outputs = [node.outputs[0] for x in operations for node in self._calls[x]]
         readers = {reader for x in outputs for reader in self._readers[id(x)]}
         reads = sum(len(self._readers[id(x)]) for x in outputs)

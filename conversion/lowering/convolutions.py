@@ -1,4 +1,4 @@
-"""What the rewrites share: a layer's weights, and layers like it that hold others."""
+"""Helpers of the rewrites: a layer's weights, and copies of a layer that hold others."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def with_weights(
 
 
 def is_depthwise(operation: Any, **attributes: Any) -> bool:
-    """Whether this is a depthwise convolution with these attributes, without dilation.
+    """Returns whether this is a depthwise convolution with these attributes, not dilated.
 
     One with an activation of its own is none of those that the rewrites are for: FastViT has
     none, and a sum of parts would need it after the sum.

@@ -1,4 +1,4 @@
-"""Which models can be exported, and for which shape of image."""
+"""Checks that a model can be exported, and for which shape of image."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""What lowering starts from: a flat graph, for one image of one size, every operation named."""
+"""The graph that lowering starts from: flat, for one image of one size, each operation named."""
 
 import re
 from typing import Any
@@ -117,7 +117,7 @@ class _StaticGraph(GraphRewriter):
 
 
 def _changes_nothing(operation: Any) -> bool:
-    """Whether this resizes to the size that the map has, or casts to the type that it has."""
+    """Returns whether this resizes to the size that the map has, or casts to its own type."""
     if not isinstance(operation, layers.Resizing) and type(operation).__name__ != "Cast":
         return False
     return all(

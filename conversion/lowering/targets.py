@@ -1,4 +1,4 @@
-"""What a file is made for, as data: one row a target. Imports nothing of Keras."""
+"""Targets as data: the hardware a file is made for, one row each. Imports nothing of Keras."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

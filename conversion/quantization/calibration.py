@@ -38,7 +38,7 @@ class Calibration:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many images there are, and how many files were skipped."""
+        """The images to calibrate with, and the files that were skipped."""
         return {"images": len(self.images), "skipped": len(self.skipped)}
 
 

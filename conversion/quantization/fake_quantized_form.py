@@ -92,7 +92,7 @@ def _check_layers(model: keras.Model) -> None:
 
 
 def is_fake_quantized(model: keras.Model) -> bool:
-    """Whether a model has fake quantisation in it."""
+    """Returns whether a model has fake quantisation in it."""
     kinds = (FakeQuantize, FakeQuantizedWeights)
     return any(isinstance(layer, kinds) for layer in model._flatten_layers())
 

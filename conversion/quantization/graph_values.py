@@ -27,7 +27,7 @@ class GraphValues:
         self._uses = Counter(id(x) for node in calls_of(model) for x in node.input_tensors)
 
     def knows(self, tensor: Any) -> bool:
-        """Whether a tensor of the graph has a value."""
+        """Returns whether a tensor of the graph has a value."""
         return id(tensor) in self._values
 
     def value(self, tensor: Any) -> Array:

@@ -34,12 +34,12 @@ def int8_form(lowered: keras.Model, gelu: str) -> keras.Model:
 
 
 def is_gelu_gate(operation: Any) -> bool:
-    """Whether this is the sigmoid of an `u · sigmoid(u)` that stands for a GELU."""
+    """Returns whether this is the sigmoid of a `u · sigmoid(u)` that stands for a GELU."""
     return isinstance(operation, layers.Activation) and GATE_SUFFIX in operation.name
 
 
 def is_gelu(operation: Any) -> bool:
-    """Whether this is a GELU as `fuse` writes it."""
+    """Returns whether this is a GELU as `fuse` writes it."""
     return (
         isinstance(operation, layers.Activation) and operation.activation is keras.activations.gelu
     )

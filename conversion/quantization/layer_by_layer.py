@@ -250,7 +250,7 @@ class _LayerByLayer:
         return report
 
     def _before_activation(self, node: Any, wanted: GraphValues) -> Array | None:
-        """What the float layer gives before the activation that it applies itself, if it does."""
+        """Returns the float layer's outputs before its own activation, if it has one."""
         if node.operation.activation is keras.activations.linear:
             return None
         return wanted.give(linear_copy(node.operation, node.operation.name), node)
@@ -268,7 +268,7 @@ class _LayerByLayer:
         return exact_range(wide_enough(limits, values + rest.value(other)))
 
     def _use(self, name: str) -> Callable[[Array], Array]:
-        """What the output of this operation goes through before anything else sees it."""
+        """Returns the function that is applied to this output before anything else reads it."""
         return _silu if name in self._gates else lambda x: x
 
     def _range(self, name: str, values: Array, function: Callable[[Array], Array]) -> Range:
@@ -284,7 +284,7 @@ class _LayerByLayer:
         return exact_range(symmetric(limits) if name in self._symmetric else limits)
 
     def _error_beside(self, node: Any, wanted: GraphValues, received: GraphValues) -> Array | float:
-        """What the part of a convolution lacks that this call is added to, if it is known.
+        """Returns the error of the summand that this part of a convolution is added to, if known.
 
         The last part of a large kernel can so make up for the rounding errors of the others, as far
         as its inputs tell of them. The end of a residual branch cannot: that gained nothing.

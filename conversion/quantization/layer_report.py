@@ -1,4 +1,4 @@
-"""Which layers int8 hurts: the noise of every layer's output as a table, a CSV file and a plot.
+"""The noise that int8 adds to every layer's output, as a table, a CSV file and a plot.
 
 A layer's error is its signal-to-quantisation-noise ratio, `10 log10(sum y² / sum (y - q)²)` in
 decibels over the values `y` that the float model gives and `q` that the int8 file gives on the

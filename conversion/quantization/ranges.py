@@ -94,7 +94,7 @@ def wide_enough(limits: Range, total: Array) -> Range:
 
 
 def keeps_range(operation: Any) -> bool:
-    """Whether LiteRT wants the operation's output in the range of its input."""
+    """Returns whether LiteRT requires the operation's output to have the range of its input."""
     if isinstance(operation, layers.Concatenate):
         # Of a tensor with itself, as in the lowering of depth multipliers.
         return len({id(x) for x in operation._inbound_nodes[0].input_tensors}) == 1

@@ -1,4 +1,4 @@
-"""What int8 does so that the file loses less accuracy, by name. Imports nothing of Keras."""
+"""The techniques by which int8 loses less accuracy, by name. Imports nothing of Keras."""
 
 TECHNIQUES = ("equalise", "ranges", "refit", "rounding")
 """What an export can leave out, to see what it gains; see `layer_by_layer`.

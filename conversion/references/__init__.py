@@ -1,1 +1,1 @@
-"""What results are compared with: timm's models, compiled forward passes."""
+"""References that results are compared with: timm's models, compiled forward passes."""

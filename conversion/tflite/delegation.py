@@ -1,4 +1,4 @@
-"""Which operators of a `.tflite` file the XNNPACK delegate takes: the fast path on a CPU.
+"""Finds the operators of a `.tflite` file that XNNPACK runs: the fast path on a CPU.
 
 LiteRT hands connected groups of operators, partitions, to the delegate and runs the rest in its
 own kernels. A partition's results go through memory, so one partition is best.

@@ -1,4 +1,4 @@
-"""What a `.tflite` file is made of: operators, who runs them, sizes, quantisation, metadata."""
+"""The contents of a `.tflite` file: operators, who runs them, sizes, quantisation, metadata."""
 
 import os
 from collections import Counter
@@ -50,7 +50,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What `inspect` found.
+    """The contents of a file, as `inspect` found them.
 
     Attributes:
         path: The file.

@@ -273,7 +273,7 @@ def _limit_memory(path: str) -> None:
 
 
 def _run_once(path: str) -> None:
-    """What the process of `check` does."""
+    """Runs the file in the process of `check`."""
     interpreter = open_interpreter(path)
     for details in interpreter.get_input_details():
         zeros = np.zeros(details["shape"], details["dtype"])

@@ -1,4 +1,4 @@
-"""What a sidecar must hold to be used: checked where one is read, as it comes from outside."""
+"""Checks what a sidecar holds wherever one is read, as it comes from outside."""
 
 import json
 from typing import Any

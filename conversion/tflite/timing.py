@@ -18,7 +18,7 @@ THREADS, ROUNDS, WARM_UP = 2, 50, 10
 
 @dataclass(frozen=True)
 class Timing:
-    """How long a file takes for one input.
+    """The time that a file takes for one input.
 
     Attributes:
         path: The file.

@@ -42,7 +42,7 @@ def _torch_conv_initializer(fan_in_scale: float = 1.0) -> keras.initializers.Ini
 
 
 class FastViTLayer(layers.Layer):
-    """What all blocks share: the data format, sublayers of one dtype policy, an inference form."""
+    """The base of all blocks: a data format, sublayers of one dtype policy, an inference form."""
 
     config_names: tuple[str, ...] = ()
     """The constructor's arguments, which are attributes of the same name."""
@@ -198,7 +198,7 @@ def kernel_of(conv: layers.Layer) -> Kernel:
 
 
 def affine_of(norm: layers.BatchNormalization) -> Affine:
-    """What a batch normalisation does in inference."""
+    """Returns the scale and shift of a batch normalisation in inference."""
     return fusion.batch_norm(
         float64(norm.gamma),
         float64(norm.beta),

@@ -25,7 +25,7 @@ _ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
 class ModelArguments(TypedDict, total=False):
-    """What the constructors in `applications.py` pass on to `FastViT`, which describes it."""
+    """Arguments that the constructors in `applications.py` pass on to `FastViT`."""
 
     input_tensor: Any
     input_shape: tuple[int | None, ...] | None

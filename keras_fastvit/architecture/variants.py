@@ -64,12 +64,12 @@ class Variant:
 
     @property
     def classes(self) -> int:
-        """How wide the head of released weights is: ImageNet's classes, or the embedding."""
+        """The width of released weights' head: ImageNet's classes, or the embedding."""
         return IMAGENET_CLASSES if self.embedding_width is None else self.embedding_width
 
     @property
     def classifier_activation(self) -> str | None:
-        """What follows the head: a softmax over classes, nothing behind an embedding."""
+        """The activation behind the head: a softmax over classes, none behind an embedding."""
         return "softmax" if self.embedding_width is None else None
 
 

@@ -1,4 +1,4 @@
-"""What images are compared with: the embeddings of texts, and the names of what they say.
+"""Text embeddings that images are compared with, and the names of what they say.
 
 A text tower makes them. There is none in this package; with open_clip (`pip install
 open_clip_torch`) three lines make those of any list of names, and one writes the file:

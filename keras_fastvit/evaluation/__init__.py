@@ -1,4 +1,4 @@
-"""How good a classifier is: accuracy, calibration, robustness, and where it looks."""
+"""Measures a classifier: accuracy, calibration, robustness, and where it looks."""
 
 import lazy_loader
 

@@ -29,7 +29,7 @@ _PARTIAL = 200
 
 
 class Classifier:
-    """What maps images to logits: one shape for Keras models and `.tflite` files.
+    """A classifier that maps images to logits: a Keras model or a `.tflite` file.
 
     Args:
         name: For reports.
@@ -137,7 +137,7 @@ class KerasClassifier(Classifier):
 
 @dataclass(frozen=True)
 class Answers:
-    """What a classifier answered to the images of a folder.
+    """A classifier's answers to the images of a folder.
 
     Attributes:
         paths: Of the images that could be read.
@@ -229,7 +229,7 @@ def readings(classifiers: Sequence[Classifier]) -> int:
 
 @dataclass(frozen=True)
 class _Run:
-    """What classifiers made of images that are prepared alike."""
+    """The answers of classifiers to images that are prepared alike."""
 
     logits: dict[Forward, Array]
     places: list[int]

@@ -1,4 +1,4 @@
-"""How good a classifier's outputs are, and how near to another's. Pure NumPy."""
+"""Measures of a classifier's outputs, and of how near they are to another's. Pure NumPy."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def softmax(logits: Array) -> Array:
 
 
 def ranks(scores: Array, labels: Array) -> Array:
-    """How many classes each image's own class comes after: 0 if it is the best.
+    """Returns the number of classes ranked before each image's own class: 0 if it is the best.
 
     Equal scores, frequent in int8, rank in the order of their classes, as with `argmax`. A NaN
     ranks above every number, and a label whose score is NaN is never among the best.

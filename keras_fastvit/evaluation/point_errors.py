@@ -1,4 +1,4 @@
-"""How far predicted points of hands, joints or vertices, are from the true ones. Pure NumPy."""
+"""Distances of predicted points of hands, joints or vertices, from true ones. Pure NumPy."""
 
 from typing import Any
 

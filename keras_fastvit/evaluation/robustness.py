@@ -20,7 +20,7 @@ RUNS = 1 + len(CORRUPTIONS) * len(SEVERITIES)
 
 @dataclass(frozen=True)
 class Robustness:
-    """What was measured of a model.
+    """The measurements of one model.
 
     Attributes:
         images: How many there were.

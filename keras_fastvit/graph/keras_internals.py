@@ -1,4 +1,4 @@
-"""What Keras does not make public and this package needs: nothing else imports `keras.src`."""
+"""Keras' internals that this package needs: nothing else imports `keras.src`."""
 
 from keras.src.models.functional import Functional
 from keras.src.ops.nn import Softmax

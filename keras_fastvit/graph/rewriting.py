@@ -174,7 +174,7 @@ def calls_of(graph: Functional) -> Iterator[Any]:
 
 
 def operations_of(outputs: list[Any]) -> Iterator[Any]:
-    """What computes the tensors, from the last operation to the first, some more than once."""
+    """Yields the operations that compute the tensors, last to first, some more than once."""
     seen, waiting = set(), list(outputs)
     while waiting:
         operation, node = origin(waiting.pop())

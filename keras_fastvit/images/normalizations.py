@@ -1,4 +1,4 @@
-"""How images are prepared for a model: normalisation and crop, by name and by variant."""
+"""The preparation of images for a model: normalisation and crop, by name and by variant."""
 
 from typing import Any
 

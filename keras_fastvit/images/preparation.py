@@ -1,4 +1,4 @@
-"""How an image file becomes a model's input, as plain data: a sidecar can say it."""
+"""The steps from an image file to a model's input, as plain data that a sidecar can hold."""
 
 import os
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Preparation:
-    """What is done to an image; by default what `load_image` and `preprocess_input` do.
+    """The steps that an image takes; by default those of `load_image` and `preprocess_input`.
 
     Attributes:
         size: Height and width in pixels.
@@ -40,7 +40,7 @@ class Preparation:
     def normalized(
         cls, size: tuple[int, int], crop_pct: float, normalization: str
     ) -> "Preparation":
-        """What `preprocess_input` does with that normalisation."""
+        """Returns the steps of `preprocess_input` with that normalisation."""
         mean, std = NORMALIZATIONS[normalization]
         return cls(size, crop_pct, mean=mean, std=std)
 

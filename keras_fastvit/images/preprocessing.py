@@ -250,7 +250,7 @@ def class_names(dataset: str) -> tuple[str, ...]:
 
 
 def _is_foreign_tensorflow_tensor(x: Any) -> bool:
-    """Whether `keras.ops` of the active backend cannot trace `x`, as in a `tf.data` map."""
+    """Returns whether `keras.ops` of the active backend cannot trace `x`, as in a `tf.data` map."""
     return (
         keras.config.backend() != "tensorflow"
         and type(x).__module__.partition(".")[0] == "tensorflow"

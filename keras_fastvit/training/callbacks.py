@@ -1,4 +1,4 @@
-"""What happens between steps and epochs: progress, validation, the state that is kept."""
+"""Callbacks of a training: progress, validation, and keeping the state."""
 
 import math
 import time
@@ -22,9 +22,9 @@ class Steps(keras.callbacks.Callback):
 
     Args:
         progress: Where it is shown.
-        epochs: Of the whole run.
-        done: Epochs that are behind it.
-        batches: What is trained on.
+        epochs: Number of epochs of the whole run.
+        done: Number of epochs that are done already.
+        batches: Batches to train on.
     """
 
     async_safe = True  # for Keras: no step waits for it
@@ -71,9 +71,9 @@ class EpochEnds(keras.callbacks.Callback):
     """Keeps the run's state after each epoch, and writes a row of its history.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         trained: The model whose variables are kept.
-        batches: What is trained on.
+        batches: Batches to train on.
         history: Rows of the epochs before; a row is added each epoch.
         console: Where a line an epoch is printed.
     """
@@ -124,10 +124,10 @@ class ValidatedEpochEnds(EpochEnds):
     """Validates a classifier, too, with the moving average of its weights if there is one.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         student: The model that is trained, without its teacher.
-        batches: What is trained on.
-        validation: What is not.
+        batches: Batches to train on.
+        validation: Images to validate with.
         history: Rows of the epochs before; a row is added each epoch.
         console: Where a line an epoch is printed.
         interruption: Ends the validation, too.

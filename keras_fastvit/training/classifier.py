@@ -79,7 +79,7 @@ def train(
         weights: What to start from, as in the variants' constructors; None for random weights.
         teacher: For a distilled recipe: a model, or a `.keras` file with one, that maps the same
             normalised images to scores of the same classes, sorted by name. It is frozen.
-        seed: Of all that is random, 0 or more.
+        seed: Seed of all that is random, 0 or more.
         command: What the report says made the run, as words; default: this process's.
         console: Where progress is shown; None for nowhere.
 

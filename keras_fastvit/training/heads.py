@@ -1,4 +1,4 @@
-"""What trainings of heads share: the backbone, and a run of epochs that can be interrupted."""
+"""Shared by trainings of heads: the backbone, and a run of epochs that can be interrupted."""
 
 import os
 from contextlib import closing
@@ -25,7 +25,7 @@ def backbone(
     Args:
         variant: Name of a row of `variants.py`.
         weights: A name or the path of a file, as for the variants' constructors, or None.
-        side: Of the images in pixels; None for any.
+        side: Side of the images in pixels; None for any.
 
     Raises:
         ImportError: If PyTorch is needed and not installed.
@@ -58,9 +58,9 @@ def fit(
 
     Args:
         model: Compiled, with the weights that the run starts from.
-        batches: What to train on. Closed afterwards.
-        epochs: Of the whole run.
-        folder: Of the run; `history.csv` is written there too.
+        batches: Batches to train on. Closed afterwards.
+        epochs: Number of epochs of the whole run.
+        folder: Folder of the run; `history.csv` is written there too.
         console: Where progress is shown.
 
     Raises:

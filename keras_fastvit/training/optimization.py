@@ -1,4 +1,4 @@
-"""AdamW as a phase of a recipe wants it: its schedule, its weight decay, its moving average."""
+"""AdamW for a phase of a recipe: its schedule, its weight decay, its moving average."""
 
 import keras
 
@@ -8,7 +8,7 @@ WARMUP_START = 1e-6
 """Learning rate of the first step of a warm-up."""
 
 EMA_SPANS = 10
-"""How many times longer a training is than what its moving average spans, at least."""
+"""Least length of a training, in spans of its moving average."""
 
 
 def schedule(
@@ -17,8 +17,8 @@ def schedule(
     """Returns the learning rate by step: a linear warm-up, then a cosine decay to the end.
 
     Args:
-        phase: Of the training.
-        steps_per_epoch: How often the weights change in an epoch.
+        phase: A phase of the recipe.
+        steps_per_epoch: Number of steps in an epoch.
         final_share: Learning rate at the end as a share of the peak.
     """
     warmup = round(phase.warmup_epochs * steps_per_epoch)
@@ -38,8 +38,8 @@ def ema_momentum(recipe: Recipe, steps: int) -> float | None:
     otherwise it would be little more than the weights that the training started from.
 
     Args:
-        recipe: Of the training.
-        steps: How often the weights change.
+        recipe: Recipe of the training.
+        steps: Number of steps of the training.
 
     >>> from keras_fastvit.training.recipes import RECIPES
     >>> ema_momentum(RECIPES["paper"], 375_000), ema_momentum(RECIPES["paper"], 200)
@@ -59,10 +59,10 @@ def optimizer(
     layer computes, not how complex that is.
 
     Args:
-        recipe: Of the training.
+        recipe: Recipe of the training.
         phase: One of its phases; the model's layers are frozen as it says.
-        steps_per_epoch: How often the weights change in an epoch.
-        model: Whose trainable variables are trained.
+        steps_per_epoch: Number of steps in an epoch.
+        model: Model to train.
     """
     momentum = ema_momentum(recipe, phase.epochs * steps_per_epoch)
     adamw = keras.optimizers.AdamW(

@@ -36,14 +36,14 @@ def write_outputs(
     """Writes `model.keras`, `fused.keras`, `labels.txt`, the pictures and the report.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         model: The trained model, giving probabilities.
-        logits: Of the validation images.
+        logits: Logits of the validation images, `(images, classes)`.
         history: A row an epoch.
-        data: What it was trained on.
-        start: What it was before.
-        recipe: Of the training.
-        command: What made the run, as words.
+        data: Images that it was trained on and validated with.
+        start: What the training started from.
+        recipe: Recipe of the training.
+        command: The command that made the run, as words.
 
     Raises:
         OSError: If a file cannot be written.

@@ -35,8 +35,8 @@ def fit_phases(
         model: FastViT that gives logits, with the weights that training starts from.
         teacher: For distillation, or None.
         recipe: How to train.
-        batches: What to train on.
-        validation: What to validate with.
+        batches: Batches to train on.
+        validation: Batches to validate with.
         folder: Where the state after each epoch is kept.
         saved: The state to go on from; its history is continued.
         console: Where progress is shown.

@@ -17,7 +17,8 @@ class Augmentation:
     Attributes:
         crop_area: Smallest and largest share of an image's area that a random crop has.
         rand_augment: Mean magnitude of RandAugment's operations, 0..10; None for no RandAugment.
-        color_jitter: By how much brightness, contrast and saturation may differ from 1.
+        color_jitter: Largest difference from 1 of the factors of brightness, contrast and
+            saturation.
         random_erasing: Probability that a rectangle of an image is replaced by noise.
         mixup: Parameter of the Beta distribution of mixup's weights; 0 for no mixup.
         cutmix: The same for cutmix; if both are on, each batch has one of the two.
@@ -40,9 +41,9 @@ class Phase:
     """Part of a training that has an optimizer of its own.
 
     Attributes:
-        epochs: How many.
+        epochs: Number of epochs.
         learning_rate: Its peak, for the recipe's batch size.
-        warmup_epochs: How long it rises linearly before its cosine decay.
+        warmup_epochs: Epochs in which it rises linearly, before its cosine decay.
         head_only: Whether all layers but the classifier are frozen.
 
     Example:
@@ -65,12 +66,12 @@ class Recipe:
         phases: One after the other.
         batch_size: Images a step.
         image_size: Side in pixels; None for the side that the weights were trained at.
-        augmentation: Of the training images.
-        weight_decay: Of kernels; biases, normalisations and layer scales have none.
+        augmentation: Changes of the training images.
+        weight_decay: Weight decay of kernels; biases, normalisations and layer scales have none.
         final_share: Learning rate at a phase's end as a share of its peak.
         label_smoothing: Share of each label that is spread over all classes.
-        ema_momentum: Of the moving average of the weights that is evaluated and saved, in
-            a training that is long enough for it; None for the weights themselves.
+        ema_momentum: Momentum of the moving average of the weights that is evaluated and saved, in
+            a training that is long enough for one; None for the weights themselves.
         distilled: Whether it needs a teacher.
         pretrained: Whether it starts from trained weights.
 
@@ -95,7 +96,7 @@ class Recipe:
 
     @property
     def epochs(self) -> int:
-        """How many epochs all phases have together."""
+        """The number of epochs of all phases together."""
         return sum(phase.epochs for phase in self.phases)
 
 
@@ -163,7 +164,7 @@ def get_recipe(
 
     Args:
         name: One of `RECIPES`.
-        epochs: Of all phases together; each phase keeps its share of them.
+        epochs: Epochs of all phases together; each phase keeps its share of them.
         batch_size: Images a step. Unless `learning_rate` is given, it changes in proportion.
         learning_rate: Peak of the last phase; that of the others changes in proportion.
         image_size: Side of the images in pixels.

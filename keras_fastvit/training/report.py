@@ -1,4 +1,4 @@
-"""What a run leaves for people to read: a table, curves, a confusion matrix, and a report."""
+"""The files of a run for people to read: a table, curves, a confusion matrix, a report."""
 
 import csv
 import shlex
@@ -88,11 +88,11 @@ def write_report(
     """Writes `report.md`: what was trained on what, how good it is, and what to do next.
 
     Args:
-        folder: Of the run.
-        command: What made the run, as words.
-        start: What was trained.
-        recipe: Of the training.
-        data: What it was trained on.
+        folder: Folder of the run.
+        command: The command that made the run, as words.
+        start: Architecture and images of the model.
+        recipe: Recipe of the training.
+        data: Images that it was trained on and validated with.
         history: A row an epoch.
     """
     last, best = history[-1], max(history, key=lambda row: row["val_accuracy"])

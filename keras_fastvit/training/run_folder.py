@@ -25,10 +25,10 @@ Row = dict[str, float]
 
 @dataclass(frozen=True)
 class Saved:
-    """How far a run has come.
+    """The state of a run after an epoch.
 
     Attributes:
-        epoch: How many epochs are behind it.
+        epoch: Number of epochs that are done.
         history: A row an epoch.
         arrays: The values of all variables, by name.
     """
@@ -162,7 +162,7 @@ class RunFolder:
         """Writes the state after an epoch, in place of that of the epoch before.
 
         Args:
-            epoch: How many epochs are behind the run.
+            epoch: Number of epochs that are done.
             history: A row an epoch.
             model: Whose variables are kept, the random states of its layers among them.
             optimizer: Whose variables are kept, the moving average of the weights among them.
@@ -178,7 +178,7 @@ class RunFolder:
             np.savez(file, epoch=epoch, history=json.dumps(history), **arrays)
 
     def load(self) -> Saved:
-        """Returns how far the run has come, which is epoch 0 for a new one.
+        """Returns the state of the run, which is at epoch 0 for a new one.
 
         Raises:
             ValueError: If the file is damaged.

@@ -1,4 +1,4 @@
-"""What a training starts from: an architecture, its weights, and the images it is made for."""
+"""The start of a training: an architecture, its weights, and the images it is made for."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ class StartingPoint:
     Attributes:
         variant: Name of a row of `variants.py`.
         weights: What `find_weights` has found; None for random weights.
-        side: Of the images in pixels.
+        side: Side of the images in pixels.
         crop_pct: Share of an image's short side that the validation's crop keeps.
         normalization: How images are normalised; see `preprocess_input`.
         drop_path_rate: Stochastic depth rate of the last block.
@@ -77,7 +77,7 @@ class StartingPoint:
 def starting_point(
     variant: str, weights: str | os.PathLike[str] | None, recipe: Recipe
 ) -> StartingPoint:
-    """Finds out what a recipe makes of a variant and its weights.
+    """Returns where a training of a variant by a recipe starts.
 
     Raises:
         ValueError: If there is no such variant or weights, or the recipe needs some.

@@ -1,4 +1,4 @@
-"""How good a model is on images that it was not trained on."""
+"""Measures of a model on images that it was not trained on."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

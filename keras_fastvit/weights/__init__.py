@@ -1,1 +1,1 @@
-"""Where weights come from: names, files of PyTorch and of Keras, and strict loading."""
+"""Weights: by name, from files of PyTorch and of Keras, and loaded strictly."""

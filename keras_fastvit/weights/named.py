@@ -44,7 +44,7 @@ class NamedWeights:
 
     @property
     def source(self) -> str:
-        """Where the file is, for people."""
+        """The place of the file, for people to read."""
         return self.file if self.repository is None else f"{self.repository}/{self.file}"
 
 

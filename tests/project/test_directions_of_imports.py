@@ -27,8 +27,8 @@ LAYERS = (
     ("keras_fastvit",),  # the public names
     ("keras_fastvit.evaluation",),
     ("keras_fastvit.training",),
-    ("keras_fastvit.conversion.native_output", "keras_fastvit.conversion.tflite"),
-    ("keras_fastvit.conversion.operations",),
+    ("keras_fastvit.conversion.native_output", "keras_fastvit.conversion.operations"),
+    ("keras_fastvit.conversion.tflite",),
     ("keras_fastvit.conversion.lowering",),
     ("keras_fastvit.conversion.quantization",),
     ("keras_fastvit.conversion.exporting",),

@@ -1,4 +1,4 @@
-"""What happens to an image in a computer: contrast, brightness, colour, compression, warping."""
+"""Digital corruptions: contrast, brightness, colour, compression, warping."""
 
 from io import BytesIO
 from typing import Any

@@ -1,4 +1,4 @@
-"""What happens to training images: to each on its own, then to a batch of them.
+"""Random changes of training images: of each on its own, then of a batch of them.
 
 In NumPy and Pillow, with random numbers from a generator that is handed in: what happens to a
 batch depends on nothing else. Keras' layers `RandomErasing`, `MixUp` and `CutMix` cannot promise
@@ -41,10 +41,10 @@ def augmented_image(
     """Reads a file as `load_image` does, and changes the image at random.
 
     Args:
-        path: Of the image.
-        side: Of the result in pixels.
-        augmentation: What to do.
-        rng: Where all that is random is drawn from.
+        path: Path of the image.
+        side: Side of the result in pixels.
+        augmentation: Changes to make.
+        rng: Source of all random numbers.
 
     Returns:
         uint8 `(side, side, 3)`, RGB.
@@ -75,10 +75,10 @@ def random_box(
     """Draws a part of an image: its area uniformly, its aspect ratio log-uniformly.
 
     Args:
-        width: Of the image in pixels.
-        height: Of the image in pixels.
+        width: Width of the image in pixels.
+        height: Height of the image in pixels.
         area: Smallest and largest share of the image's area.
-        rng: Where all that is random is drawn from.
+        rng: Source of all random numbers.
         ratios: Smallest and largest width over height.
 
     Returns:
@@ -115,8 +115,8 @@ def augmented_batch(
     Args:
         images: float32 `(batch, side, side, 3)`, normalised. Not modified.
         labels: float32 `(batch, classes)`, each row a distribution. Not modified.
-        augmentation: What to do.
-        rng: Where all that is random is drawn from.
+        augmentation: Changes to make.
+        rng: Source of all random numbers.
 
     Returns:
         Images and labels of the same shapes and dtypes.

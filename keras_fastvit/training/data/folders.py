@@ -23,7 +23,7 @@ from keras_fastvit.training.data.randomness import Purpose, generator
 Array = NDArray[Any]
 
 VALIDATION_SHARE = 0.2
-"""Of each class, where there is no folder `val`; at least one image of two or more."""
+"""Share of each class that is set aside where there is no folder `val`: at least one of two."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class Examples:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run is trained on.
+    """The images of a run.
 
     Attributes:
-        class_names: Of the sub-folders, sorted.
-        train: What is trained on.
-        validation: What is not.
-        skipped: By path, relative to the data's folder, why a file is not used.
+        class_names: Names of the sub-folders, sorted.
+        train: Images to train on.
+        validation: Images to validate with.
+        skipped: Why a file is not used, by its path relative to the data's folder.
     """
 
     class_names: tuple[str, ...]
@@ -147,7 +147,7 @@ def _usable(
 def _unreadable(
     paths: Sequence[Path], track: Callable[[Iterable[Any], int], Iterable[Any]]
 ) -> dict[Path, str]:
-    """Returns why files cannot be used, by their paths."""
+    """Returns the reasons why files cannot be used, by their paths."""
     suffixes = image_suffixes()
 
     def reason(path: Path) -> str | None:

@@ -38,12 +38,12 @@ class TrainingBatches(Batches):
     Args:
         root: Folder that the examples' paths start at.
         examples: Images and their classes.
-        classes: How many there are.
-        side: Of the images in pixels.
+        classes: Number of classes.
+        side: Side of the images in pixels.
         batch_size: Images a batch.
-        augmentation: What is done to images.
+        augmentation: Changes of the images.
         label_smoothing: Share of each label that is spread over all classes.
-        seed: Of all that is random.
+        seed: Seed of all that is random.
         normalization: How images are normalised; see `preprocess_input`.
     """
 
@@ -102,7 +102,7 @@ class ValidationBatches(Batches):
     Args:
         root: Folder that the examples' paths start at.
         examples: Images and their classes.
-        side: Of the images in pixels.
+        side: Side of the images in pixels.
         batch_size: Images a batch.
         crop_pct: Share of the resized image's short side that the crop keeps.
         normalization: How images are normalised; see `preprocess_input`.

@@ -22,7 +22,7 @@ MAGNITUDE_STDDEV = 0.5
 LARGEST_MAGNITUDE = 10
 
 _FILL = tuple(round(255 * mean) for mean in IMAGENET_MEAN)
-"""Of what an operation moves into the picture."""
+"""Colour of what an operation moves into the picture."""
 
 Operation = Callable[[Image.Image, float, float], Image.Image]
 """Maps an image, a magnitude in 0..1 and a sign, -1 or 1, to an image of the same size."""
@@ -32,9 +32,9 @@ def rand_augment(image: Image.Image, magnitude: float, rng: np.random.Generator)
     """Changes an image by randomly drawn operations.
 
     Args:
-        image: Of mode `"RGB"`.
+        image: Image of mode `"RGB"`.
         magnitude: Mean magnitude, 0..10.
-        rng: Where all that is random is drawn from.
+        rng: Source of all random numbers.
     """
     for index in rng.integers(0, len(OPERATIONS), OPERATIONS_PER_IMAGE):
         applied, sign = rng.random() < PROBABILITY, rng.choice((-1.0, 1.0))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 class Purpose(IntEnum):
-    """What random numbers are for; each purpose has a stream of its own."""
+    """Purposes of random numbers; each has a stream of its own."""
 
     SPLIT = 0
     ORDER = 1
@@ -24,7 +24,7 @@ def generator(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:
     """Returns the generator of a place, the same one each time.
 
     Args:
-        seed: Of the run.
+        seed: Seed of the run.
         purpose: What the numbers are for.
         place: Where they are used, such as `(epoch, step, sample)`.
 

@@ -24,7 +24,7 @@ SCALE = 0.25
 """Standard deviation of the factors of a hand's size, about 1; they are cut at one deviation."""
 
 TINT = 0.4
-"""By how much the factor of a colour channel may differ from 1."""
+"""Largest difference from 1 of the factor of a colour channel."""
 
 
 def augmented_hand(
@@ -40,8 +40,8 @@ def augmented_hand(
         image: RGB, square.
         joints: `(21, 3)`, relative to the wrist.
         points: `(21, 2)`: where they are in the image, in half image sides from its centre.
-        side: Of the result in pixels.
-        rng: Where all that is random is drawn from.
+        side: Side of the result in pixels.
+        rng: Source of all random numbers.
 
     Returns:
         uint8 `(side, side, 3)`, joints and points.
@@ -70,9 +70,9 @@ class HandBatches(BatchesAhead):
 
     Args:
         hands: To train on.
-        side: Of the images in pixels.
+        side: Side of the images in pixels.
         batch_size: Images a batch.
-        seed: Of all that is random.
+        seed: Seed of all that is random.
         normalization: How images are normalised; see `preprocess_input`.
     """
 

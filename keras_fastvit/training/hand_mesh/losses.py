@@ -1,4 +1,4 @@
-"""What a head for hand meshes is trained by, and the meshes that its parameters mean."""
+"""The losses of a head for hand meshes, and the meshes that its parameters stand for."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from keras_fastvit.tasks.mano import Mano
 Array = NDArray[Any]
 
 PARTS = ("pose", "shape", "camera")
-"""What `split_parameters` returns."""
+"""The names of what `split_parameters` returns."""
 
 LOSSES = {"pose": 1.0, "shape": 0.1, "camera": 1.0, "joints": 50.0, "image_joints": 2.0}
 """Factors of the mean absolute errors: in radians, deviations, the camera's units, metres and half
@@ -24,11 +24,11 @@ _AT_ONCE = 500
 
 
 def learner(head: keras.Model, mano: Mano, order: Sequence[int] | None = None) -> keras.Model:
-    """Returns a model that gives what a head is trained by, in place of its parameters.
+    """Returns a model with the outputs that a head's losses need, in place of its parameters.
 
     Args:
         head: A `HandMesh`, whose layers are shared.
-        mano: Of the hands.
+        mano: Hand model.
         order: Which of its joints are to be learnt, and in which order; default: as they are.
 
     Returns:
@@ -51,7 +51,7 @@ def meshes(mano: Mano, parameters: Array) -> tuple[Array, Array, Array, Array]:
     """Returns vertices and joints of hands, then both as they are in the image.
 
     Args:
-        mano: Of the hands.
+        mano: Hand model.
         parameters: float32 `(hands, 61)`, as a `HandMesh` gives them.
 
     Returns:

@@ -49,7 +49,7 @@ EPOCHS = 200
 BATCH = 256
 SIDE = 224
 LEARNING_RATE = 1e-4
-"""Of the first half, for a batch of `BATCH`."""
+"""Learning rate of the first half, for a batch of `BATCH`."""
 
 
 def articulation_error(true: Any, predicted: Any) -> Any:
@@ -84,12 +84,13 @@ def train(
         output: Folder of the run: new, empty, or of a run with the same arguments.
         variant: Name of a row of `variants.py`.
         console: Where progress is shown.
-        weights: What the backbone starts from, as in the variants' constructors.
-        epochs: Of training.
+        weights: Weights of the backbone to start from, as in the variants' constructors.
+        epochs: Number of epochs.
         batch_size: Images a step.
         image_size: Side of the images in pixels.
-        learning_rate: Of the first half; None for the recipe's, in proportion to the batch size.
-        seed: Of all that is random, 0 or more.
+        learning_rate: Learning rate of the first half; None for the recipe's, in proportion to the
+            batch size.
+        seed: Seed of all that is random, 0 or more.
 
     Raises:
         OSError: If a file cannot be read or written.

@@ -130,10 +130,10 @@ class TrainingScenes(BatchesAhead):
 
     Args:
         scenes: To train on.
-        side: Of the parts in pixels.
+        side: Side of the parts in pixels.
         batch_size: Scenes a batch.
         steps: Batches an epoch.
-        seed: Of all that is random.
+        seed: Seed of all that is random.
         normalization: How photographs are normalised; see `preprocess_input`.
     """
 

@@ -1,4 +1,4 @@
-"""How good a segmentation model is on scenes of any size: the mean intersection over union."""
+"""The mean intersection over union of a segmentation model, on scenes of any size."""
 
 from collections.abc import Iterable
 
@@ -48,7 +48,7 @@ def mean_iou(
         model: Gives logits `(batch, height, width, classes)` of images with any sides that are
             multiples of 32. It is compiled anew.
         scenes: To evaluate on.
-        places: Of the scenes, each once.
+        places: Indices of the scenes, each once.
         side: Short side of the images in pixels.
         normalization: How they are normalised; see `preprocess_input`.
 

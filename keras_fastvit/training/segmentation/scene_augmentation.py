@@ -1,4 +1,4 @@
-"""What happens to a scene before a segmentation model is trained on it: scale, crop, flip, colours.
+"""Random changes of a scene to train a segmentation model on: scale, crop, flip, colours.
 
 The steps and numbers of mmsegmentation's `configs/_base_/datasets/ade20k.py`, on which PoolFormer's
 configuration builds; in Pillow and NumPy, with random numbers from a generator that is handed in.
@@ -16,24 +16,24 @@ from keras_fastvit.images.normalizations import IMAGENET_MEAN
 Array = NDArray[Any]
 
 SCALES = (0.5, 2.0)
-"""Of the size at which a scene is evaluated."""
+"""Smallest and largest scale, as a share of the size at which a scene is evaluated."""
 
 LONGEST = 4
 """Long side at scale one, in short sides: 2048 to 512."""
 
 LARGEST_SHARE = 0.75
-"""Of one class in a crop's labels, unless ten crops have more."""
+"""Largest share of one class in a crop's labels, unless ten crops in a row have more."""
 
 _ATTEMPTS = 10
 
 BRIGHTNESS = 32.0
-"""By how much all channels may rise or fall, in 0..255."""
+"""Largest change of all channels together, up or down, in 0..255."""
 
 FACTORS = (0.5, 1.5)
-"""Of contrast and of saturation."""
+"""Smallest and largest factor of contrast and of saturation."""
 
 HUE = 0.1
-"""By how much of the whole circle hues may turn: 18 of OpenCV's 180 steps."""
+"""Largest turn of the hues, as a share of the whole circle: 18 of OpenCV's 180 steps."""
 
 _FILL = tuple(round(255 * mean) for mean in IMAGENET_MEAN)
 
@@ -43,7 +43,7 @@ def fitted_size(size: tuple[int, int], side: float) -> tuple[int, int]:
 
     Args:
         size: Width and height in pixels.
-        side: Of the short side; the long one gets at most `LONGEST` times as much.
+        side: Side of the short side; the long one gets at most `LONGEST` times as much.
 
     >>> fitted_size((683, 512), 256), fitted_size((1000, 100), 256)
     ((342, 256), (1024, 102))
@@ -65,9 +65,9 @@ def augmented_scene(
     Args:
         image: RGB.
         labels: `(height, width)`.
-        side: Of the square in pixels.
+        side: Side of the square in pixels.
         ignored: Label of what is no part of the scene, where it is smaller than the square.
-        rng: Where all that is random is drawn from.
+        rng: Source of all random numbers.
 
     Returns:
         `(side, side, 4)`: red, green, blue, label.

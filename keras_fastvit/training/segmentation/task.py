@@ -33,7 +33,7 @@ STEPS_PER_EPOCH = 1_000
 BATCH = 32
 SIDE = 512
 LEARNING_RATE = 2e-4
-"""At the first step, for a batch of `BATCH`."""
+"""Learning rate at the first step, for a batch of `BATCH`."""
 WEIGHT_DECAY = 1e-4
 POWER = 0.9
 
@@ -63,12 +63,12 @@ def train(
         output: Folder of the run: new, empty, or of a run with the same arguments.
         variant: Name of a row of `variants.py`.
         console: Where progress is shown.
-        weights: What the backbone starts from, as in the variants' constructors.
-        steps: Of training, in epochs of about 1,000.
+        weights: Weights of the backbone to start from, as in the variants' constructors.
+        steps: Number of steps, in epochs of about 1,000.
         batch_size: Scenes a step.
         image_size: Side in pixels of the parts of scenes, a multiple of 32.
         learning_rate: At the first step; None for the recipe's, in proportion to the batch size.
-        seed: Of all that is random, 0 or more.
+        seed: Seed of all that is random, 0 or more.
 
     Raises:
         OSError: If a file cannot be read or written.

@@ -456,6 +456,7 @@ class TestWhatIsWritten:
         assert names(tmp_path) == []
 
     def test_the_same_twice(self, tmp_path):
+        """On one machine; another processor's roundings give another int8 file."""
         for name in ("a", "b"):
             (tmp_path / name).mkdir()
             export_tiny(tmp_path / name / "model.tflite", "int8")
