@@ -1,4 +1,4 @@
-"""Measures the accuracy of models on a folder with one sub-folder of images a class.
+r"""Measures the accuracy of models on a folder with one sub-folder of images a class.
 
     keras-fastvit evaluate float32.tflite int8.tflite --data imagenet/val
     keras-fastvit evaluate int8.tflite fastvit_t8 --weights imagenet --data imagenet/val \

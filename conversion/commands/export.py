@@ -1,4 +1,4 @@
-"""Writes a model as a .tflite file, which is run and compared before it is reported.
+r"""Writes a model as a .tflite file, which is run and compared before it is reported.
 
     keras-fastvit export --model fastvit_sa12 --weights imagenet --output sa12.tflite
     keras-fastvit export --run RUN --quantize int8 --output mine.tflite

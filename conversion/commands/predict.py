@@ -1,4 +1,4 @@
-"""Names the classes of image files, by a model or by a .tflite file.
+r"""Names the classes of image files, by a model or by a .tflite file.
 
     keras-fastvit predict cat.jpg --model fastvit_sa12 --weights imagenet
     keras-fastvit predict cat.jpg --model sa12.tflite

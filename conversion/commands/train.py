@@ -1,4 +1,4 @@
-"""Trains a model on your own images, from one command to a model for the phone.
+r"""Trains a model on your own images, from one command to a model for the phone.
 
     keras-fastvit train --data DIR --model fastvit_sa12 --weights imagenet \
         --recipe finetune --output RUN

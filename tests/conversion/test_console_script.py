@@ -130,3 +130,17 @@ def test_a_successful_run_prints_its_own_words_alone(tmp_path: Path) -> None:
         [SCRIPT, "inspect", path, "--verbose"], capture_output=True, text=True, check=True
     )
     assert "XNNPACK delegate" in noisy.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_in_helps_can_be_pasted(name: str) -> None:
+    """A line that ends in a backslash has not lost it, and with it its end."""
+    help_text = run_help(name)
+    examples = [line for line in help_text.splitlines() if line.startswith("    keras-fastvit ")]
+    assert examples
+    assert all(len(line) <= 100 and "     " not in line.strip() for line in examples)
+
+
+def run_help(name: str) -> str:
+    finished = subprocess.run([SCRIPT, name, "--help"], capture_output=True, text=True, check=True)
+    return finished.stdout
