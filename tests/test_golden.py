@@ -144,7 +144,10 @@ for path in sys.argv[1:]:
 @every_version
 def test_nothing_else_is_imported(version: Path, tmp_path: Path) -> None:
     """All but what has the small variant's name, which a user does not know."""
-    paths = [version / BACKEND / f"{name}.keras" for name in NAMES if name != "training"]
+    names = [name for name in NAMES if name != "training"]
+    if BACKEND == "jax":  # it compiles a program for every shape that it draws: few models
+        names = ["t8_own_head", "fake_quantized"]
+    paths = [version / BACKEND / f"{name}.keras" for name in names]
     finished = subprocess.run(
         [sys.executable, "-c", LOAD, *paths],
         cwd=tmp_path,
