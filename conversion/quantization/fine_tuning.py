@@ -95,8 +95,9 @@ def fine_tune(
             f"model '{model.name}' with fake quantisation"
         )
     logits, activation = to_logits(model)
+    # Before lowering, which permutes axes: only the model itself must have its channels last.
+    shape = input_shape(logits, image_size)
     lowered = lower(logits, image_size, target)
-    shape = input_shape(lowered)
     for layer in lowered._flatten_layers():
         layer.dtype_policy = "float32"  # as a phone computes
     _check_images(calibration, shape, "calibration")

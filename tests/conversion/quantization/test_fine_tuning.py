@@ -428,3 +428,11 @@ class TestTheCommand:
                 status = stopped.code
             assert status == 2
             assert re.search(message, capsys.readouterr().err.splitlines()[-1])
+
+
+def test_attention_is_fine_tuned_too():
+    """At 64 pixels the lowering permutes the keys' axes, which is no matter of the model's own."""
+    x = images(16, 64, 64, 3)
+    trained = fine_tune(fuse(tiny()), x, x, epochs=1)
+    assert trained.output_shape == (None, 5)
+    assert np.isfinite(run(trained, x[:2])).all()
