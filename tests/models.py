@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from keras import ops, tree
 
+# Its table is made of the released variants: imported before tests add theirs.
+import keras_fastvit.weights.named  # noqa: F401
 from keras_fastvit import FastViT
 from keras_fastvit.architecture.variants import ATTENTION, REPMIXER, VARIANTS, Variant
 

@@ -69,8 +69,9 @@ def plot_confusion(
         axes.set(title=title, xlabel="taken for", ylabel="class")
         if named:
             texts = names if names is not None and len(names) == len(matrix) else None
-            axes.set_xticks(range(len(matrix)), texts, rotation=90)
+            axes.set_xticks(range(len(matrix)), texts)
             axes.set_yticks(range(len(matrix)), texts)
+            axes.tick_params(axis="x", rotation=90)
             for row, column in zip(*np.nonzero(matrix), strict=True):
                 share = shares[row, column]
                 color = "white" if share > 0.2 else "black"

@@ -150,7 +150,7 @@ class TestPredict:
         path = tmp_path / "int8.tflite"
         path.write_bytes(to_tflite(fuse(model), images))
         write_sidecar(path, "fastvit_t8", None, labels=[f"kind {i}" for i in range(10)])
-        (best,) = self.best(capsys, str(BOOT), "--tflite", str(path)).values()
+        (best,) = self.best(capsys, str(BOOT), "--model", str(path)).values()
         assert best[0][1:] == ("9", "kind 9")
         assert 0.9 < best[0][0] <= 1  # a probability: the file gives logits in int8
 

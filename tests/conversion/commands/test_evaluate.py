@@ -328,7 +328,7 @@ class TestFolders:
             (["cat", "dog"], 3, None, "which of the 3 classes .* Received: 2 folders, 'cat'"),
             (["n01440764", "n99999999"], 1000, None, "synsets.* Received: folder 'n99999999'"),
             (["1_a", "1_b"], 2, None, "Received: '1_a' and '1_b', both class 1"),
-            (["crane", "tench"], 3, ["crane", "Crane", "tench"], "Received: folder 'crane'"),
+            (["CRANE", "tench"], 3, ["crane", "Crane", "tench"], "Received: folder 'CRANE'"),
         ],
     )
     def test_what_is_not_clear(self, names, classes, labels, message):
