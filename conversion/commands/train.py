@@ -244,9 +244,11 @@ def _segment(args: argparse.Namespace, console: "Console") -> None:
 
 
 def _find_hands(args: argparse.Namespace, console: "Console") -> None:
+    from keras_fastvit.tasks import read_mano
     from keras_fastvit.training.hand_mesh import task
     from keras_fastvit.training.hand_mesh.freihand import find_evaluation_hands, find_training_hands
 
+    read_mano(args.mano)  # a fault in it is found before thousands of images are looked for
     evaluated = find_evaluation_hands(args.data)
     if args.evaluate is not None:
         model = task.read_model(args.evaluate)
