@@ -244,11 +244,16 @@ def _segment(args: argparse.Namespace, console: "Console") -> None:
 
 
 def _find_hands(args: argparse.Namespace, console: "Console") -> None:
-    from keras_fastvit.tasks import read_mano
+    from keras_fastvit.tasks.mano import Mano
     from keras_fastvit.training.hand_mesh import task
-    from keras_fastvit.training.hand_mesh.freihand import find_evaluation_hands, find_training_hands
+    from keras_fastvit.training.hand_mesh.freihand import (
+        FINGERTIPS,
+        find_evaluation_hands,
+        find_training_hands,
+    )
 
-    read_mano(args.mano)  # a fault in it is found before thousands of images are looked for
+    # First: a fault in it is found before thousands of images are looked for.
+    mano = Mano.from_file(args.mano, FINGERTIPS)
     evaluated = find_evaluation_hands(args.data)
     if args.evaluate is not None:
         model = task.read_model(args.evaluate)
@@ -256,11 +261,12 @@ def _find_hands(args: argparse.Namespace, console: "Console") -> None:
         names = ("weights", "epochs", "batch_size", "image_size", "learning_rate", "seed")
         model = task.train(
             find_training_hands(args.data),
-            args.data,
-            args.mano,
+            mano,
             args.output,
             args.model,
             console,
+            data=args.data,
+            mano_file=args.mano,
             **_given(args, *names),
         )
-    task.evaluate(model, args.mano, evaluated, args.batch_size or task.BATCH, console)
+    task.evaluate(model, mano, evaluated, args.batch_size or task.BATCH, console)

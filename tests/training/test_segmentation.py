@@ -297,7 +297,7 @@ def test_missing_folders_and_files_are_named(
         (["--image-size", "40"], "--image-size must be a multiple of 32. Received: 40"),
         (["--steps", "0"], "expected a positive number. Received: 0"),
         (["--learning-rate", "nan"], "expected a positive number. Received: nan"),
-        (["--weights", "imagenet"], "Received: weights='imagenet' for fastvit_tiny"),
+        (["--weights", "mobileclip"], "Received: weights='mobileclip' for fastvit_tiny"),
         (["--recipe", "paper"], "--recipe only with --task classification. Received: --task seg"),
         (["--epochs", "2"], "--epochs only with --task classification or hand-mesh"),
         (["--evaluate", "m.keras"], "expected --model and --output to train, or --evaluate alone"),

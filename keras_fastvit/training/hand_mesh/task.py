@@ -32,7 +32,6 @@ from keras_fastvit.tasks.hand_mesh import PARAMETERS, HandMesh
 from keras_fastvit.tasks.mano import Mano
 from keras_fastvit.training.hand_mesh.batches import HandBatches
 from keras_fastvit.training.hand_mesh.freihand import (
-    FINGERTIPS,
     ORDER,
     EvaluationHands,
     TrainingHands,
@@ -59,12 +58,13 @@ def articulation_error(true: Any, predicted: Any) -> Any:
 
 def train(
     hands: TrainingHands,
-    data: str | os.PathLike[str],
-    mano: str | os.PathLike[str],
+    mano: Mano,
     output: str | os.PathLike[str],
     variant: str,
     console: Console,
     *,
+    data: str | os.PathLike[str],
+    mano_file: str | os.PathLike[str],
     weights: str | os.PathLike[str] | None = None,
     epochs: int = EPOCHS,
     batch_size: int = BATCH,
@@ -79,11 +79,12 @@ def train(
 
     Args:
         hands: To train on.
-        data: Their folder.
-        mano: File of the hand model; see `mano_file.py`.
+        mano: Hand model with FreiHAND's fingertips.
         output: Folder of the run: new, empty, or of a run with the same arguments.
         variant: Name of a row of `variants.py`.
         console: Where progress is shown.
+        data: Folder of the hands.
+        mano_file: File of the hand model.
         weights: Weights of the backbone to start from, as in the variants' constructors.
         epochs: Number of epochs.
         batch_size: Images a step.
@@ -105,11 +106,10 @@ def train(
             f"Expected a batch of at most {len(hands.images)} images, as many as there are. "
             f"Received: --batch-size {batch_size}"
         )
-    layer = Mano.from_file(mano, FINGERTIPS)
     rate = learning_rate or LEARNING_RATE * batch_size / BATCH
     arguments = {
         "data": str(Path(data).resolve()),
-        "mano": str(Path(mano).resolve()),
+        "mano": str(Path(mano_file).resolve()),
         "model": variant,
         "weights": None if weights is None else str(weights),
         "image_size": image_size,
@@ -131,7 +131,7 @@ def train(
     )
     losses = dict.fromkeys(("shape", "joints", "image_joints"), "mae")
     learning = compiled(
-        learner(head, layer, ORDER),
+        learner(head, mano, ORDER),
         optimizer=keras.optimizers.Adam(schedule),
         # FreiHAND has no weak-perspective camera: it is learnt from the joints in the image.
         loss={"pose": articulation_error, **losses},
@@ -206,7 +206,7 @@ def read_model(path: str | os.PathLike[str]) -> keras.Model:
 
 def evaluate(
     model: keras.Model,
-    mano: str | os.PathLike[str],
+    mano: Mano,
     hands: EvaluationHands,
     batch_size: int,
     console: Console,
@@ -215,7 +215,7 @@ def evaluate(
 
     Args:
         model: As `read_model` returns it. It is compiled anew.
-        mano: File of the hand model.
+        mano: Hand model with FreiHAND's fingertips.
         hands: To evaluate on.
         batch_size: Images at once.
         console: Where they are printed.
@@ -223,10 +223,9 @@ def evaluate(
     Raises:
         OSError, ValueError: If a file cannot be read.
     """
-    layer = Mano.from_file(mano, FINGERTIPS)
     with Progress(console) as progress:
         parameters = predict(compiled(model), hands.images, batch_size, progress)
-    joints, vertices = errors(layer, parameters, hands)
+    joints, vertices = errors(mano, parameters, hands)
     console.print(
         f"PA-MPJPE {joints:.2f} mm, PA-MPVPE {vertices:.2f} mm on {len(parameters)} images"
     )
