@@ -107,7 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     only.add_argument(
         "--quantization-aware",
-        type=positive_int,
+        type=not_negative_int,
         metavar="N",
         help="epochs of fine-tuning for int8 that follow (none)",
     )

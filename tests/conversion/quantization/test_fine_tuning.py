@@ -419,7 +419,7 @@ class TestTheCommand:
     def test_errors_are_one_line(self, tmp_path, capsys):
         arguments = self.arguments(tmp_path)
         for more, message in (
-            (("-1",), r"must be 0 epochs or more\. Received: -1"),
+            (("-1",), r"--quantization-aware: expected 0 or more\. Received: -1"),
             (("1", "--teacher", "t.keras"), r"expects no teacher\. Received: teacher=.*t\.keras"),
         ):
             try:
