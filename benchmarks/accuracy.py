@@ -23,7 +23,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 from rich.progress import track
 from safetensors.numpy import save_file
 
@@ -35,6 +34,7 @@ from benchmarks.plain_tflite import to_plain_tflite
 from benchmarks.train_fashion_mnist import CLASSES, DATA, SIDE, load_split, to_inputs, upscale
 from keras_fastvit import fuse
 from keras_fastvit.applications import CONSTRUCTORS
+from keras_fastvit.arrays import Array
 from keras_fastvit.conversion.commands.machine import machine
 from keras_fastvit.conversion.exporting.export import export
 from keras_fastvit.conversion.lowering.targets import REWRITES
@@ -44,8 +44,6 @@ from keras_fastvit.conversion.tflite.timing import benchmark
 from keras_fastvit.evaluation import metrics
 from keras_fastvit.evaluation.metrics import top_k_accuracy
 from keras_fastvit.weights.torch_state import to_torch_state
-
-Array = NDArray[Any]
 
 THREADS = 2
 SHIPPED = ("fastvit_t8", "fashion_mnist")

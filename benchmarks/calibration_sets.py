@@ -2,16 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.train_fashion_mnist import DATA, SIDE, load_split, to_inputs, upscale
+from keras_fastvit.arrays import Array
 from keras_fastvit.images.preprocessing import preprocess_input
-
-Array = NDArray[Any]
 
 SEED = 0
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")

@@ -14,16 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.images.files import read_rgb
 from keras_fastvit.images.normalizations import IMAGENET_MEAN
 from keras_fastvit.images.preprocessing import preprocess_input
 from keras_fastvit.training.data.ahead import BatchesAhead
 from keras_fastvit.training.data.randomness import Purpose, generator
-
-Array = NDArray[Any]
 
 _FILL = tuple(round(255 * mean) for mean in IMAGENET_MEAN)
 

@@ -18,19 +18,17 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from keras_fastvit import FastViTT8, class_names, decode_predictions, load_image, preprocess_input
+from keras_fastvit.arrays import Array
 from keras_fastvit.conversion.exporting.export import export
 from keras_fastvit.conversion.references.compiled import compiled_forward
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.weights.named import NamedWeights, find_weights
-
-Array = NDArray[Any]
 
 VARIANT, WEIGHTS = "fastvit_t8", "fashion_mnist"
 FILES = {".tflite float32": "none", ".tflite int8": "int8"}

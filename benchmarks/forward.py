@@ -24,14 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.forward_worker import CLASSES, SIDE
+from keras_fastvit.arrays import Array
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.conversion.commands.machine import machine
 from keras_fastvit.conversion.references import timm as timm_reference
-
-Array = NDArray[Any]
 
 CASES = [(variant, batch) for variant in ("fastvit_t8", "fastvit_sa12") for batch in (1, 8)]
 REFERENCE = "timm"

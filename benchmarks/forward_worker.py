@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from keras_fastvit.arrays import Array
 
 SIDE = 256
 CLASSES = 1000

@@ -20,12 +20,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 from rich.progress import track
 
 from benchmarks.hand_mesh_report import Errors, plot, to_json, to_markdown
@@ -33,6 +31,7 @@ from benchmarks.rendering import render
 from benchmarks.synthetic_hand import random_parameters, synthetic_hand_model
 from benchmarks.train_fashion_mnist import adamw
 from keras_fastvit import FastViTT8, fuse, preprocess_input
+from keras_fastvit.arrays import Array
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.conversion.exporting.export import export
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
@@ -41,8 +40,6 @@ from keras_fastvit.evaluation.point_errors import mean_point_error, procrustes_e
 from keras_fastvit.tasks import HandMesh, HandModel, Mano, split_parameters
 from keras_fastvit.training.hand_mesh.losses import LOSSES, PARTS, learner, meshes
 from keras_fastvit.weights.model_files import read_model_file
-
-Array = NDArray[Any]
 
 SIDE = 64
 TRAINING, TEST, CALIBRATION = 12_000, 1_000, 200

@@ -4,17 +4,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.rendering import rasterize, vertex_normals
+from keras_fastvit.arrays import Array
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.conversion.exporting.precisions import PRECISIONS
 from keras_fastvit.tasks import HandModel
-
-Array = NDArray[Any]
 
 MESH_SIDE = 192
 """Pixels of a drawn mesh's side."""

@@ -20,10 +20,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks import litert_files as benchmark_files
 from benchmarks import litert_torch_environment
@@ -33,8 +31,6 @@ from keras_fastvit.conversion.tflite.delegation import delegation
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.conversion.tflite.schema import operators
 from keras_fastvit.conversion.tflite.timing import benchmark
-
-Array = NDArray[Any]
 
 BENCHMARKED = ("fastvit_t8", "fastvit_s12", "fastvit_sa12", "fastvit_sa24")
 WARM_UP, ROUNDS = 5, 50

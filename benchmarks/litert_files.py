@@ -6,11 +6,9 @@ its operators, not on the values in it. For the same reason noise will do where 
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks import litert_torch_environment
 from benchmarks.bound import build_bound
@@ -18,11 +16,10 @@ from benchmarks.litert_torch_environment import ROOT
 from benchmarks.plain_tflite import to_plain_tflite
 from keras_fastvit.applications import CONSTRUCTORS
 from keras_fastvit.architecture.variants import VARIANTS
+from keras_fastvit.arrays import Array
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.conversion.exporting.export import export
 from keras_fastvit.conversion.references import timm as timm_reference
-
-Array = NDArray[Any]
 
 SIDE, CLASSES, SEED = 256, 1000, 0
 

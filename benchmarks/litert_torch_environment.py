@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.atomic_file import written_beside
-
-Array = NDArray[Any]
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / ".venv-litert-torch" / "bin" / "python"

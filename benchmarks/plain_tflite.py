@@ -4,9 +4,8 @@ import warnings
 from typing import Any
 
 import keras
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from keras_fastvit.arrays import Array
 
 
 def to_plain_tflite(model: keras.Model, images: Array | None = None) -> bytes:

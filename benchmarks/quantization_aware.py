@@ -18,15 +18,14 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
-from numpy.typing import NDArray
 
 from benchmarks.train_fashion_mnist import DATA, load_split, to_inputs, upscale
 from benchmarks.training_report import write_report
 from keras_fastvit import FastViTT8, fuse
 from keras_fastvit.architecture.fake_quantization import INT8_LEVELS
+from keras_fastvit.arrays import Array
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.conversion.exporting.converter_process import to_int8_tflite
 from keras_fastvit.conversion.lowering.lower import lower
@@ -44,8 +43,6 @@ from keras_fastvit.conversion.quantization.techniques import TECHNIQUES
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.evaluation.metrics import agreement, sqnr_db, top_k_accuracy
 from keras_fastvit.graph.logits import to_logits
-
-Array = NDArray[Any]
 
 FOUR_BITS = 7
 """Steps of a filter's largest weight."""

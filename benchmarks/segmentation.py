@@ -20,10 +20,8 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import keras
-from numpy.typing import NDArray
 from rich.progress import Progress
 
 from benchmarks import segmentation_report
@@ -36,8 +34,6 @@ from keras_fastvit.conversion.exporting.report import Export
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.evaluation.metrics import sqnr_db
 from keras_fastvit.tasks import SemanticFPN
-
-Array = NDArray[Any]
 
 NECK_FILTERS, HEAD_FILTERS = 64, 64
 STEPS = 12_000

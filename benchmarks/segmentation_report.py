@@ -8,13 +8,11 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.segmentation_scenes import CLASSES, MOST_HIDDEN, SIDE, TEXTURES
+from keras_fastvit.arrays import Array
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.conversion.exporting.report import Export
-
-Array = NDArray[Any]
 
 KERAS, FLOAT, INT8 = "Keras", "float32", "int8"
 SHOWN = 7

@@ -36,12 +36,10 @@ from keras_fastvit.conversion.commands.model_arguments import (
 from keras_fastvit.conversion.commands.running import UsageError
 from keras_fastvit.conversion.exporting.precisions import PRECISIONS
 from keras_fastvit.conversion.lowering.targets import GELUS, REWRITES, TARGETS
-from keras_fastvit.conversion.quantization.techniques import TECHNIQUES
+from keras_fastvit.conversion.quantization.techniques import FEWEST_IMAGES, TECHNIQUES
 
 if TYPE_CHECKING:
     from keras_fastvit.conversion.exporting.report import Export
-
-FEWEST = 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration",
         type=Path,
         metavar="DIR",
-        help=f"folder of at least {FEWEST} images like those that the app will see",
+        help=f"folder of at least {FEWEST_IMAGES} images like those that the app will see",
     )
     add_labels_argument(parser)
     parser.add_argument("--target", choices=TARGETS, default="cpu", help="(default: cpu)")

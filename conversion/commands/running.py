@@ -42,11 +42,11 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UsageError: If the arguments do not go together.
     """
-    warnings.showwarning = _show_warning
     program = args.parser.prog
     if not args.verbose:
         os.environ.update(QUIET)
-    with captured(enabled=not args.verbose) as output:
+    with warnings.catch_warnings(), captured(enabled=not args.verbose) as output:
+        warnings.showwarning = _show_warning
         try:
             status: int = args.run(args)
         except KeyboardInterrupt:

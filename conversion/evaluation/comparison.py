@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.conversion.evaluation.classifiers import (
     TFLiteClassifier,
     is_tflite,
@@ -31,8 +31,6 @@ from keras_fastvit.evaluation.robustness import RUNS, Robustness, measure
 from keras_fastvit.images.folders import ImageFolders, find_images
 from keras_fastvit.progress import Progress
 from keras_fastvit.weights.file_kinds import MODEL_SUFFIX
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from keras_fastvit.conversion.quantization.layer_by_layer import (
     quantize_as_trained,
 )
 from keras_fastvit.conversion.tflite.float_softmax import with_float_softmax
+from keras_fastvit.graph.keras_internals import layers_within
 from keras_fastvit.graph.rewriting import calls_of, origin
 
 
@@ -142,7 +143,7 @@ def _tell(done: int, total: int) -> None:
 def _load(path: Path) -> keras.Model:
     model = keras.saving.load_model(path, compile=False)
     # A model trained in mixed precision has float32 variables, and computes with them on a phone.
-    for layer in model._flatten_layers():
+    for layer in layers_within(model):
         layer.dtype_policy = "float32"
     return model
 

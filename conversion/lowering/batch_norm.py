@@ -9,6 +9,7 @@ from keras import layers, ops
 
 from keras_fastvit.architecture import fusion
 from keras_fastvit.conversion.lowering.convolutions import weights_of, with_weights
+from keras_fastvit.graph.keras_internals import calls_made_of
 from keras_fastvit.graph.rewriting import GraphRewriter, calls_of
 
 _LINEAR = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
@@ -81,7 +82,7 @@ def _is_relu(operation: Any) -> bool:
 def _normalises_channels(operation: Any) -> bool:
     if not isinstance(operation, layers.BatchNormalization):
         return False
-    return operation.axis in (-1, len(operation._inbound_nodes[0].outputs[0].shape) - 1)
+    return operation.axis in (-1, len(calls_made_of(operation)[0].outputs[0].shape) - 1)
 
 
 def _with_parts(layer: keras.Layer, parts: list[Any], name: str) -> keras.Layer:

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_fastvit.graph.keras_internals import layers_within
+
 
 def input_shape(
     model: keras.Model, image_size: int | tuple[int, int] | None = None
@@ -55,7 +57,7 @@ def input_shape(
 
 
 def _check_layers(model: keras.Model) -> None:
-    for layer in model._flatten_layers():
+    for layer in layers_within(model):
         if not type(layer).__module__.startswith("keras."):
             raise ValueError(
                 "The model is converted in a process that knows Keras' own layers only. "

@@ -8,7 +8,7 @@ from keras import layers, tree
 
 from keras_fastvit.architecture.layers import Dropout, FastViTLayer
 from keras_fastvit.conversion.operations import known
-from keras_fastvit.graph.keras_internals import Functional
+from keras_fastvit.graph.keras_internals import Functional, calls_made_of, layers_within
 from keras_fastvit.graph.rewriting import GraphRewriter, graph_of, origin
 
 
@@ -68,7 +68,7 @@ def _sides(image_size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def _check_layers(model: keras.Model) -> None:
-    for layer in model._flatten_layers():
+    for layer in layers_within(model):
         if isinstance(layer, (FastViTLayer, Dropout)):
             raise ValueError(
                 "Only an inference form can be lowered: `keras_fastvit.fuse(model)` gives it. "
@@ -88,7 +88,7 @@ def _moves_channels(layer: keras.Layer) -> bool:
         return False
     return any(
         isinstance(origin(x)[0], layers.InputLayer)
-        for node in layer._inbound_nodes
+        for node in calls_made_of(layer)
         for x in node.input_tensors
     )
 
@@ -122,14 +122,14 @@ def _changes_nothing(operation: Any) -> bool:
         return False
     return all(
         (x.shape, x.dtype) == (y.shape, y.dtype)
-        for node in operation._inbound_nodes
+        for node in calls_made_of(operation)
         for x, y in zip(node.input_tensors, node.outputs, strict=True)
     )
 
 
 def _as_layer(operation: Any) -> keras.Layer | None:
     """Returns the layer for an operation that has one by which the rewrites and int8 know it."""
-    kind, dtype = type(operation).__name__, operation._inbound_nodes[0].outputs[0].dtype
+    kind, dtype = type(operation).__name__, calls_made_of(operation)[0].outputs[0].dtype
     if kind == "Concatenate" and not isinstance(operation, keras.Layer):
         return layers.Concatenate(operation.axis, name=operation.name, dtype=dtype)
     # Of `keras.ops`, of `keras.activations`, or a layer.
@@ -147,7 +147,7 @@ def _name_functions(model: keras.Model) -> None:
         named = re.sub(r"_\d+$", "", operation.name).replace("_", "") != kind
         if named or isinstance(operation, keras.Layer):
             continue
-        source = origin(operation._inbound_nodes[0].input_tensors[-1])[0].name
+        source = origin(calls_made_of(operation)[0].input_tensors[-1])[0].name
         stem = name = f"{source}_{kind}"
         number = 1
         while name in taken:

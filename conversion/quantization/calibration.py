@@ -14,14 +14,12 @@ from rich.console import Console
 from rich.progress import track
 
 from keras_fastvit.arrays import Array
+from keras_fastvit.conversion.quantization.techniques import FEWEST_IMAGES
 from keras_fastvit.images.files import image_suffixes, named
 from keras_fastvit.images.preprocessing import load_image, preprocess_input
 
 LIMIT = 200
 """How many images are taken of a larger folder."""
-
-FEWEST = 16
-"""With fewer, the ranges of activations depend on the choice of the images."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Calibration:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The images to calibrate with, and the files that were skipped."""
+        """The numbers of images and of files that were skipped."""
         return {"images": len(self.images), "skipped": len(self.skipped)}
 
 
@@ -59,12 +57,12 @@ def read_calibration(
 
     Raises:
         OSError: If there is no such folder.
-        ValueError: If there are fewer than `FEWEST` images, or not of the model's shape.
+        ValueError: If there are fewer than `FEWEST_IMAGES` images, or not of the model's shape.
     """
     if isinstance(calibration, np.ndarray):
-        if calibration.shape[1:] != shape[1:] or len(calibration) < FEWEST:
+        if calibration.shape[1:] != shape[1:] or len(calibration) < FEWEST_IMAGES:
             raise ValueError(
-                f"Calibration needs at least {FEWEST} images of shape {shape[1:]}. "
+                f"Calibration needs at least {FEWEST_IMAGES} images of shape {shape[1:]}. "
                 f"Received: an array of shape {calibration.shape}"
             )
         return Calibration(calibration.astype("float32"), {})
@@ -101,7 +99,7 @@ def read_folder(
     Raises:
         FileNotFoundError: If there is nothing at `folder`.
         NotADirectoryError: If it is no folder.
-        ValueError: If it has fewer than `FEWEST` images that can be read.
+        ValueError: If it has fewer than `FEWEST_IMAGES` images that can be read.
     """
     files = files_in(folder, "Calibration")
     where = f"'{folder}' and the folders in it"
@@ -138,10 +136,10 @@ def _read(
             loaded[path] = load_image(path, image_size, crop_pct)
         except (OSError, ValueError) as error:
             skipped[path] = str(error)
-    if len(loaded) < FEWEST:
+    if len(loaded) < FEWEST_IMAGES:
         others = f"; other files, or damaged: {named(skipped)}" if skipped else ""
         raise ValueError(
-            f"Calibration needs at least {FEWEST} images. Received: {len(loaded)} in "
+            f"Calibration needs at least {FEWEST_IMAGES} images. Received: {len(loaded)} in "
             f"{where}{others}"
         )
     pixels = np.stack([loaded[path] for path in sorted(loaded)])

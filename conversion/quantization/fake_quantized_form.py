@@ -25,6 +25,7 @@ from keras_fastvit.conversion.quantization.ranges import (
     keeps_range,
     symmetric_tensors,
 )
+from keras_fastvit.graph.keras_internals import calls_made_of, layers_within
 from keras_fastvit.graph.rewriting import GraphRewriter, calls_of, copy_of, graph_of, origin
 
 _SUFFIX = "_int8"
@@ -76,7 +77,7 @@ def _trainable(operation: Any, levels: int) -> Any:
     copy = copy_of(operation)
     if not isinstance(operation, WEIGHTED):
         return copy
-    copy.build(operation._inbound_nodes[0].input_tensors[0].shape)
+    copy.build(calls_made_of(operation)[0].input_tensors[0].shape)
     copy.set_weights(operation.get_weights())
     return FakeQuantizedWeights(copy, levels, name=operation.name, dtype="float32")
 
@@ -94,7 +95,7 @@ def _check_layers(model: keras.Model) -> None:
 def is_fake_quantized(model: keras.Model) -> bool:
     """Returns whether a model has fake quantisation in it."""
     kinds = (FakeQuantize, FakeQuantizedWeights)
-    return any(isinstance(layer, kinds) for layer in model._flatten_layers())
+    return any(isinstance(layer, kinds) for layer in layers_within(model))
 
 
 def int8_form_of(

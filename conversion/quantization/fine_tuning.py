@@ -27,6 +27,7 @@ from keras_fastvit.conversion.quantization.fake_quantized_form import (
     is_fake_quantized,
 )
 from keras_fastvit.conversion.quantization.layer_by_layer import quantize
+from keras_fastvit.graph.keras_internals import layers_within
 from keras_fastvit.graph.logits import to_logits
 from keras_fastvit.graph.rewriting import GraphRewriter
 from keras_fastvit.images.normalizations import DEFAULT_CROP_PCT
@@ -98,7 +99,7 @@ def fine_tune(
     # Before lowering, which permutes axes: only the model itself must have its channels last.
     shape = input_shape(logits, image_size)
     lowered = lower(logits, image_size, target)
-    for layer in lowered._flatten_layers():
+    for layer in layers_within(lowered):
         layer.dtype_policy = "float32"  # as a phone computes
     _check_images(calibration, shape, "calibration")
     images = read_calibration(calibration, shape, DEFAULT_CROP_PCT).images

@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from keras_fastvit.conversion.operations import known
+from keras_fastvit.graph.keras_internals import calls_made_of
 from keras_fastvit.graph.rewriting import GraphRewriter
 
 GELU_SLOPE = 1.702
@@ -48,7 +49,7 @@ def is_gelu(operation: Any) -> bool:
 def linear_copy(layer: Any, name: str) -> Any:
     """Returns a convolution or dense layer of the same weights that applies no activation."""
     linear = type(layer).from_config({**layer.get_config(), "activation": None, "name": name})
-    linear.build(layer._inbound_nodes[0].input_tensors[0].shape)
+    linear.build(calls_made_of(layer)[0].input_tensors[0].shape)
     linear.set_weights(layer.get_weights())
     return linear
 

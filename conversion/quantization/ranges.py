@@ -13,6 +13,7 @@ from keras import layers
 
 from keras_fastvit.arrays import Array
 from keras_fastvit.conversion.operations import Range, known
+from keras_fastvit.graph.keras_internals import calls_made_of
 from keras_fastvit.graph.rewriting import calls_of, origin
 
 _LEAST_SHARE = 2.0**-9
@@ -97,7 +98,7 @@ def keeps_range(operation: Any) -> bool:
     """Returns whether LiteRT requires the operation's output to have the range of its input."""
     if isinstance(operation, layers.Concatenate):
         # Of a tensor with itself, as in the lowering of depth multipliers.
-        return len({id(x) for x in operation._inbound_nodes[0].input_tensors}) == 1
+        return len({id(x) for x in calls_made_of(operation)[0].input_tensors}) == 1
     return known(operation).keeps_range
 
 

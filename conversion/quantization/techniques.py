@@ -1,4 +1,7 @@
-"""The techniques by which int8 loses less accuracy, by name. Imports nothing of Keras."""
+"""What int8 needs, and the techniques by which it loses less. Imports nothing of Keras."""
+
+FEWEST_IMAGES = 16
+"""To calibrate with; with fewer, the ranges of activations depend on the choice of the images."""
 
 TECHNIQUES = ("equalise", "ranges", "refit", "rounding")
 """What an export can leave out, to see what it gains; see `layer_by_layer`.

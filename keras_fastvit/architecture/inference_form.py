@@ -6,7 +6,7 @@ import keras
 from keras import tree
 
 from keras_fastvit.architecture.layers import Dropout, FastViTLayer
-from keras_fastvit.graph.keras_internals import Functional
+from keras_fastvit.graph.keras_internals import Functional, layers_within
 from keras_fastvit.graph.rewriting import GraphRewriter, graph_of
 
 _FUSIBLE = (FastViTLayer, Dropout)
@@ -72,7 +72,7 @@ def set_pyramid_outputs(model: keras.Model, outputs: dict[str, Any]) -> None:
 
 def _check_hides_none(operation: Any) -> None:
     if isinstance(operation, keras.Layer) and any(
-        isinstance(layer, _FUSIBLE) for layer in operation._flatten_layers(include_self=False)
+        isinstance(layer, _FUSIBLE) for layer in layers_within(operation, include_self=False)
     ):
         raise ValueError(
             "FastViT layers inside another layer cannot be fused: its code, not the graph, says "

@@ -16,6 +16,7 @@ from keras import layers, ops
 
 from keras_fastvit.architecture import fusion
 from keras_fastvit.architecture.fusion import Affine, Array, Kernel
+from keras_fastvit.graph.keras_internals import layers_within
 
 InferenceForm = Callable[[Any], Any]
 """Maps a `KerasTensor` to a `KerasTensor` through plain Keras layers, the same at each call."""
@@ -70,7 +71,7 @@ class FastViTLayer(layers.Layer):
                 "Only a built layer has weights to fold. Call it on data once, or build it. "
                 f"Received: layer '{self.name}' of type {type(self).__name__}, not built"
             )
-        for layer in self._flatten_layers():
+        for layer in layers_within(self):
             if isinstance(layer.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy):
                 raise ValueError(
                     "Folding needs the weights before they are quantised: fuse first, then "

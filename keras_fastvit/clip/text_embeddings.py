@@ -28,9 +28,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from keras_fastvit.arrays import Array
 
 LOGIT_SCALE = 100.0
 """What CLIP multiplies cosines with if nothing else is said: the largest factor that it lets

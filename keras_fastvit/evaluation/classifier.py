@@ -8,9 +8,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from keras_fastvit.architecture.inference_form import fuse
+from keras_fastvit.arrays import Array
 from keras_fastvit.evaluation.image_batches import BATCH, read_batches
 from keras_fastvit.evaluation.metrics import softmax
 from keras_fastvit.graph.logits import to_logits
@@ -18,8 +18,6 @@ from keras_fastvit.images.folders import ImageFolders, classes_of_folders
 from keras_fastvit.images.labels import check_labels
 from keras_fastvit.images.normalizations import DEFAULT_CROP_PCT, DEFAULT_NORMALIZATION
 from keras_fastvit.images.preparation import Preparation
-
-Array = NDArray[Any]
 
 Forward = Callable[[Array], Array]
 """Maps normalised images, float32 `(batch, height, width, 3)`, to logits `(batch, classes)`."""

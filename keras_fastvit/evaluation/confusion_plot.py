@@ -2,14 +2,11 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.atomic_file import written_beside
-
-Array = NDArray[Any]
 
 _MOST_NAMED = 40
 """Classes that have room for their names and shares."""

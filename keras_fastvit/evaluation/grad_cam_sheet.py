@@ -3,17 +3,14 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.evaluation.classifier import Answers, KerasClassifier
 from keras_fastvit.evaluation.metrics import ranks, softmax
 from keras_fastvit.evaluation.saliency import grad_cam
-
-Array = NDArray[Any]
 
 COLUMNS = 6
 """How many right answers are shown, and how many wrong ones, if there are as many."""

@@ -3,14 +3,11 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.images.folders import ImageFolders
-
-Array = NDArray[Any]
 
 BATCH = 32
 """How many images are in memory at a time."""

@@ -1,11 +1,8 @@
 """Measures of a classifier's outputs, and of how near they are to another's. Pure NumPy."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from keras_fastvit.arrays import Array
 
 BINS = 15
 """Of the calibration error, as in the paper."""

@@ -1,11 +1,8 @@
 """Distances of predicted points of hands, joints or vertices, from true ones. Pure NumPy."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from keras_fastvit.arrays import Array
 
 
 def mean_point_error(predicted: Array, true: Array) -> float:

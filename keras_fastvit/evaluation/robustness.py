@@ -2,15 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from keras_fastvit.evaluation.metrics import top_k_accuracy
-
-Array = NDArray[Any]
 
 Name = TypeVar("Name")
 

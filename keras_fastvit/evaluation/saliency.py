@@ -10,12 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.graph.keras_internals import Functional
 from keras_fastvit.graph.rewriting import calls_of, graph_of
-
-Array = NDArray[Any]
 
 
 def grad_cam(model: keras.Model, images: Array, classes: Array) -> Array:

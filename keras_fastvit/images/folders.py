@@ -6,14 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.images.preprocessing import decode_predictions
-
-Array = NDArray[Any]
 
 _IMAGENET_CLASSES = 1000
 

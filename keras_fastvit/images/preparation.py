@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.images.normalizations import (
     DEFAULT_CROP_PCT,
     IMAGENET_MEAN,
@@ -14,8 +14,6 @@ from keras_fastvit.images.normalizations import (
     NORMALIZATIONS,
 )
 from keras_fastvit.images.preprocessing import load_image
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

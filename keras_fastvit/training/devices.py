@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import keras
 
+from keras_fastvit.graph.keras_internals import layers_within
+
 
 @contextmanager
 def all_devices() -> Iterator[int]:
@@ -55,6 +57,6 @@ def synchronize(model: keras.Model) -> None:
     """
     if keras.backend.backend() != "tensorflow":
         return
-    for layer in model._flatten_layers():
+    for layer in layers_within(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True

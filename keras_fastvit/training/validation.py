@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.training.data.pipeline import ValidationBatches
-
-Array = NDArray[Any]
 
 
 @contextmanager

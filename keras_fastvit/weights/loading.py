@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 from keras_fastvit.architecture.model import FastViT
+from keras_fastvit.arrays import Array
 from keras_fastvit.weights.file_kinds import KERAS_SUFFIXES
 from keras_fastvit.weights.keras_files import load_keras_file
 from keras_fastvit.weights.named import NamedWeights
 from keras_fastvit.weights.torch_files import read_torch_file
-from keras_fastvit.weights.torch_names import Array
 from keras_fastvit.weights.torch_state import load_torch_state
 
 _LOG = logging.getLogger("keras_fastvit")

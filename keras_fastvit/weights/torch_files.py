@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.weights.file_kinds import PICKLES, contents, existing_file, refusal
-from keras_fastvit.weights.torch_names import Array
 
 STATE_KEYS = ("state_dict", "state_dict_ema", "model")
 """Where training checkpoints keep the weights, the first that is there."""

@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from keras_fastvit.architecture.variants import ATTENTION, Variant
+from keras_fastvit.arrays import Array
 
 Convention = Literal["timm", "apple"]
 Layout = Literal["conv", "depthwise", "dense", "layer_scale", "vector"]
-Array = NDArray[Any]
+
 
 BATCH_NORM_EPSILON = 1e-5
 

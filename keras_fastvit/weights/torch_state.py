@@ -5,8 +5,8 @@ from typing import Any
 
 from keras_fastvit.architecture.model import FastViT
 from keras_fastvit.architecture.variants import get_variant
+from keras_fastvit.arrays import Array
 from keras_fastvit.weights.torch_names import (
-    Array,
     Convention,
     detect,
     folded_shapes,

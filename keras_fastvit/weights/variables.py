@@ -10,7 +10,9 @@ import numpy as np
 from keras_fastvit.architecture.layers import LayerScale
 from keras_fastvit.architecture.model import FastViT
 from keras_fastvit.architecture.variants import get_variant
-from keras_fastvit.weights.torch_names import Array, Layout, layer_names, to_torch
+from keras_fastvit.arrays import Array
+from keras_fastvit.graph.keras_internals import layers_within
+from keras_fastvit.weights.torch_names import Layout, layer_names, to_torch
 
 HEAD = "head/"
 """How the paths of the classifier's variables begin."""
@@ -68,7 +70,7 @@ def _walk(model: FastViT) -> Iterator[Weight]:
         if name not in present:
             continue  # A model without a top has no head.
         top = model.get_layer(name)
-        for layer in top._flatten_layers():
+        for layer in layers_within(top):
             # The order in which Keras' layers save their variables.
             for i, variable in enumerate(
                 layer._trainable_variables + layer._non_trainable_variables

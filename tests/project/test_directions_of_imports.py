@@ -90,3 +90,15 @@ def test_imports_go_downwards() -> None:
 def test_one_module_imports_what_keras_keeps_private() -> None:
     importers = {importer for importer, imported in imports() if imported.startswith("keras.src")}
     assert importers == {"keras_fastvit.graph.keras_internals"}
+
+
+def test_one_folder_reads_private_attributes_of_keras() -> None:
+    private = {"_flatten_layers", "_inbound_nodes", "_keras_history", "_nodes_by_depth"}
+    readers = {
+        path.relative_to(ROOT).parent.as_posix()
+        for folder in ("keras_fastvit", "conversion", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in private
+    }
+    assert readers == {"keras_fastvit/graph"}

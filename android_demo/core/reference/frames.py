@@ -29,19 +29,17 @@ from typing import Any
 
 import numpy as np
 import skimage.data
-from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.conversion.tflite import sidecar
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.images.preparation import Preparation
 
 from .yuv import LAYOUTS, RANGES, Planes
-
-Array = NDArray[Any]
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket", "immunohistochemistry", "retina")
 SIZES = ((160, 120), (321, 241), (480, 360), (541, 250))

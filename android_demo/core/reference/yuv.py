@@ -5,12 +5,10 @@ The equations are those of ITU-R BT.601-7, section 2.5, in float64 from Kr and K
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from keras_fastvit.arrays import Array
 
 KR, KB = 0.299, 0.114
 KG = 1 - KR - KB

@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.evaluation.corruptions import blur, digital, noise, weather
-
-Array = NDArray[Any]
 
 SEVERITIES = (1, 2, 3, 4, 5)
 

@@ -3,11 +3,9 @@
 Lengths are in pixels of an image whose short side is 224: see `canvas`.
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.evaluation.corruptions.canvas import (
     canvas_shape,
     convolved,
@@ -15,8 +13,6 @@ from keras_fastvit.evaluation.corruptions.canvas import (
     resized,
     scale,
 )
-
-Array = NDArray[Any]
 
 _SUBPIXELS = 9
 """By which a pixel's side is divided where a disk's edge cuts it; odd, so that one is in the middle

@@ -6,12 +6,10 @@ corruption is as strong for the eye at every size, and at 224 pixels as it was p
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from keras_fastvit.arrays import Array
 
 SIDE = 224
 """Short side in pixels of the images that the parameters were chosen for."""

@@ -4,11 +4,9 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.evaluation.corruptions.canvas import canvas_shape, fitted, scale
-
-Array = NDArray[Any]
 
 
 def contrast(image: Array, rng: np.random.Generator, factor: float) -> Array:

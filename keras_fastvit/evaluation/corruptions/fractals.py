@@ -1,13 +1,9 @@
 """Fractal noise: the fog's plasma, and the frost's crystals."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.evaluation.corruptions.blur import smeared
-
-Array = NDArray[Any]
 
 _DIRECTIONS = 8
 _NEEDLE = 12

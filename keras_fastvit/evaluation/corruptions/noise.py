@@ -1,11 +1,8 @@
 """Noise: each value is disturbed on its own, so that the size of the image does not matter."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from keras_fastvit.arrays import Array
 
 
 def gaussian_noise(image: Array, rng: np.random.Generator, deviation: float) -> Array:

@@ -4,16 +4,12 @@ Frost is not the published one, which lays photographs of frosted windows over t
 not be passed on, so crystals are drawn here: fractal noise in the photographs' colours.
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.evaluation.corruptions.blur import smeared
 from keras_fastvit.evaluation.corruptions.canvas import SIDE, canvas_shape, fitted, magnified
 from keras_fastvit.evaluation.corruptions.fractals import crystals, plasma
-
-Array = NDArray[Any]
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 """Of red, green and blue in grey (ITU-R BT.601)."""

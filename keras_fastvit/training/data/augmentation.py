@@ -8,17 +8,15 @@ process shares, so timing decides who draws what.
 
 import math
 import os
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.images.files import read_rgb
 from keras_fastvit.training.data.rand_augment import rand_augment
 from keras_fastvit.training.recipes import Augmentation
-
-Array = NDArray[Any]
 
 ASPECT_RATIOS = (3 / 4, 4 / 3)
 """Smallest and largest width over height of a random crop."""

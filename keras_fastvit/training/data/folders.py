@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.images.files import image_suffixes, named, read_rgb
 from keras_fastvit.images.folders import ImageFolders, find_images
 from keras_fastvit.training.data.randomness import Purpose, generator
-
-Array = NDArray[Any]
 
 VALIDATION_SHARE = 0.2
 """Share of each class that is set aside where there is no folder `val`: at least one of two."""

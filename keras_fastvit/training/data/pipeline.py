@@ -1,19 +1,17 @@
 """Batches of images of a folder with one sub-folder a class, to train on or to validate with."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.images.preprocessing import load_image, preprocess_input
 from keras_fastvit.training.data.ahead import BatchesAhead
 from keras_fastvit.training.data.augmentation import augmented_batch, augmented_image
 from keras_fastvit.training.data.folders import Examples
 from keras_fastvit.training.data.randomness import Purpose, generator, order
 from keras_fastvit.training.recipes import Augmentation
-
-Array = NDArray[Any]
 
 
 class Batches(BatchesAhead):

@@ -7,12 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.images.preprocessing import preprocess_input
 from keras_fastvit.training.data.ahead import BatchesAhead
 from keras_fastvit.training.data.randomness import Purpose, generator, order
 from keras_fastvit.training.hand_mesh.freihand import TrainingHands, read_square
-
-Array = NDArray[Any]
 
 TURNED = 0.4
 """Share of the images that are turned."""

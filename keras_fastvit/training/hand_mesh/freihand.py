@@ -19,17 +19,15 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.images.files import read_rgb, refusal
 from keras_fastvit.tasks.mano import POSE
 from keras_fastvit.tasks.mano_file import SHAPES
-
-Array = NDArray[Any]
 
 POINTS = 21
 

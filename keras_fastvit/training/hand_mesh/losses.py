@@ -1,17 +1,14 @@
 """The losses of a head for hand meshes, and the meshes that its parameters stand for."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.tasks.hand_mesh import project, split_parameters
 from keras_fastvit.tasks.mano import Mano
-
-Array = NDArray[Any]
 
 PARTS = ("pose", "shape", "camera")
 """The names of what `split_parameters` returns."""

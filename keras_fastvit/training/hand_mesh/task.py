@@ -23,6 +23,7 @@ from PIL import Image
 from rich.console import Console
 
 from keras_fastvit.architecture.variants import get_variant
+from keras_fastvit.arrays import Array
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.evaluation.point_errors import procrustes_error
 from keras_fastvit.images.normalizations import normalization_of
@@ -41,8 +42,6 @@ from keras_fastvit.training.hand_mesh.losses import LOSSES, learner, meshes
 from keras_fastvit.training.heads import backbone, compiled, fit
 from keras_fastvit.training.run_folder import RunFolder
 from keras_fastvit.weights.model_files import read_model_file
-
-Array = NDArray[Any]
 
 EPOCHS = 200
 BATCH = 256

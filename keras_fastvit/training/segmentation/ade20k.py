@@ -11,19 +11,17 @@ are 0 to 149 (mmsegmentation's `reduce_zero_label`).
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.images.files import named, read_rgb, refusal
 from keras_fastvit.images.preprocessing import preprocess_input
 from keras_fastvit.training.data.ahead import BatchesAhead
 from keras_fastvit.training.data.randomness import Purpose, generator, order
 from keras_fastvit.training.segmentation.scene_augmentation import augmented_scene
-
-Array = NDArray[Any]
 
 CLASSES = 150
 IGNORED = 255

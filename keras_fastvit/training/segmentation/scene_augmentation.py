@@ -5,15 +5,12 @@ configuration builds; in Pillow and NumPy, with random numbers from a generator 
 One thing differs: Pillow's bilinear filter averages where a picture shrinks, OpenCV's does not.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from keras_fastvit.arrays import Array
 from keras_fastvit.images.normalizations import IMAGENET_MEAN
-
-Array = NDArray[Any]
 
 SCALES = (0.5, 2.0)
 """Smallest and largest scale, as a share of the size at which a scene is evaluated."""

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from keras_fastvit import load_image, preprocess_input
-from keras_fastvit.conversion.quantization.calibration import FEWEST, read_folder
+from keras_fastvit.conversion.quantization.calibration import read_folder
+from keras_fastvit.conversion.quantization.techniques import FEWEST_IMAGES
 
 pytestmark = pytest.mark.single_backend
 
@@ -81,12 +82,12 @@ def test_bad_files_are_skipped_and_others_read_in_their_place(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".webp", ".bmp"])
 def test_other_formats(tmp_path, suffix):
-    fill(tmp_path, FEWEST, suffix)
-    assert len(read_folder(tmp_path, SIZE, 0.9).images) == FEWEST
+    fill(tmp_path, FEWEST_IMAGES, suffix)
+    assert len(read_folder(tmp_path, SIZE, 0.9).images) == FEWEST_IMAGES
 
 
 def test_too_few(tmp_path):
-    fill(tmp_path, FEWEST - 1)
+    fill(tmp_path, FEWEST_IMAGES - 1)
     for i in range(7):
         (tmp_path / f"notes{i}.txt").write_text("no image")
     with pytest.raises(ValueError, match=r"at least 16 images. Received: 15 in") as error:

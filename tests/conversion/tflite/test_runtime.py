@@ -163,17 +163,21 @@ class TestCheck:
 
     def test_its_process_has_an_end_to_its_memory(self, path, tmp_path, monkeypatch):
         """A damaged shape has been seen to take all of the machine's."""
-        runtime = tmp_path / "ai_edge_litert"
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        self.assert_limited(path, tmp_path, "RLIMIT_AS")
+
+    def assert_limited(self, path, folder, limit):
+        """Runs a file in a runtime that tells the limit which its process has."""
+        runtime = folder / "ai_edge_litert"
         runtime.mkdir()
         (runtime / "__init__.py").touch()
         (runtime / "interpreter.py").write_text(
             "import resource\n"
             "def Interpreter(*args, **kwargs):\n"
-            "    raise ValueError(resource.getrlimit(resource.RLIMIT_AS))\n"
+            f"    raise ValueError(resource.getrlimit(resource.{limit}))\n"
         )
-        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-        limit = litert.MEMORY + 4 * path.stat().st_size
-        with pytest.raises(ValueError, match=re.escape(f"Received: ({limit}, {limit})")):
+        size = litert.MEMORY + 4 * path.stat().st_size
+        with pytest.raises(ValueError, match=re.escape(f"Received: ({size}, {size})")):
             check(path)
 
     @pytest.mark.parametrize(
@@ -204,18 +208,8 @@ class TestCheck:
 
     def test_a_limit_of_data_where_there_is_none_of_addresses(self, path, tmp_path, monkeypatch):
         (tmp_path / "sitecustomize.py").write_text("import resource; del resource.RLIMIT_AS")
-        runtime = tmp_path / "ai_edge_litert"
-        runtime.mkdir()
-        (runtime / "__init__.py").touch()
-        (runtime / "interpreter.py").write_text(
-            "import resource\n"
-            "def Interpreter(*args, **kwargs):\n"
-            "    raise ValueError(resource.getrlimit(resource.RLIMIT_DATA))\n"
-        )
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-        limit = litert.MEMORY + 4 * path.stat().st_size
-        with pytest.raises(ValueError, match=re.escape(f"Received: ({limit}, {limit})")):
-            check(path)
+        self.assert_limited(path, tmp_path, "RLIMIT_DATA")
 
     def test_a_file_that_never_ends(self, path, tmp_path, monkeypatch):
         (tmp_path / "sitecustomize.py").write_text("while True: pass")
