@@ -134,9 +134,11 @@ def _saved_size(model: keras.Model, folder: str) -> int:
 def summary(forms: list[Form], labels: Array) -> Table:
     """The table of the forms; differences are to the first of them, over its largest logit."""
     reference = forms[0].logits
-    table = Table(title=f"{len(labels)} test images of Fashion-MNIST", box=box.SIMPLE_HEAD)
-    table.add_column("form")
-    for heading in ("accuracy", "difference", "parameters", "file", "latency", "ratio"):
+    table = Table(
+        title=f"{len(labels)} test images of Fashion-MNIST", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    table.add_column("form", no_wrap=True)
+    for heading in ("top-1", "difference", "weights", "file", "latency", "ratio"):
         table.add_column(heading, justify="right")
     for form in forms:
         difference = np.abs(form.logits - reference).max() / np.abs(reference).max()

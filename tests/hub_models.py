@@ -39,12 +39,12 @@ def small(**kwargs: Any) -> FastViT:
 
 
 def example(heading: str, number: int = 0) -> str:
-    """A block of code below a heading, for images 64 pixels square and a package not installed."""
+    """A block of code below a heading, for images 64 pixels square."""
     page = (ROOT / "docs" / "keras_hub.md").read_text(encoding="utf-8")
     _, found, section = page.partition(f"# {heading}\n")
     assert found
     block = section.split("```python\n")[1 + number].split("```")[0]
-    return block.replace("256, 256", "64, 64").replace("keras_fastvit.conv", "conv")
+    return block.replace("256, 256", "64, 64")
 
 
 def run_example(code: str, **names: Any) -> dict[str, Any]:

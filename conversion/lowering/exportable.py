@@ -2,9 +2,11 @@
 
 import keras
 import numpy as np
-from keras import ops
+from keras import layers, ops
 
-from keras_fastvit.graph.keras_internals import layers_within
+from keras_fastvit.architecture.layers import Dropout, FastViTLayer
+from keras_fastvit.graph.keras_internals import Functional, calls_made_of, layers_within
+from keras_fastvit.graph.rewriting import origin
 
 
 def input_shape(
@@ -32,7 +34,9 @@ def input_shape(
             f"channels). Received: model '{model.name}' with an input of {image.dtype}, "
             f"shape {image.shape}"
         )
-    _check_layers(model)
+    check_layers(model)
+    _check_own_layers(model)
+    _check_variables(model)
     batch, height, width, channels = image.shape
     if batch not in (None, 1):
         raise ValueError(
@@ -56,21 +60,48 @@ def input_shape(
     return 1, height, width, channels
 
 
-def _check_layers(model: keras.Model) -> None:
+def check_layers(model: keras.Model) -> None:
+    """Checks that a model is an inference form whose images have their channels last.
+
+    Raises:
+        ValueError: If it is not, with the layer's name.
+    """
     for layer in layers_within(model):
-        if not type(layer).__module__.startswith("keras."):
+        if isinstance(layer, (FastViTLayer, Dropout)):
             raise ValueError(
-                "The model is converted in a process that knows Keras' own layers only. "
-                f"Received: layer '{layer.name}' of type {type(layer).__name__}"
+                "Only an inference form can be lowered: `keras_fastvit.fuse(model)` gives it. "
+                f"Received: layer '{layer.path}' of type {type(layer).__name__}"
             )
-        first = getattr(layer, "data_format", None) == "channels_first"
-        # On TensorFlow a FastViT for channels first begins by moving them to the end.
-        if first or getattr(layer, "dims", None) == (2, 3, 1):
+        if getattr(layer, "data_format", None) == "channels_first" or _moves_channels(layer):
             raise ValueError(
                 "A phone's images have their channels last, and so must the model's layers. Build "
                 "it with data_format='channels_last'; its weights are the same. Received: "
                 f"layer '{layer.name}', which is for channels first"
             )
+
+
+def _moves_channels(layer: keras.Layer) -> bool:
+    # On TensorFlow a FastViT for channels first begins by moving them to the end.
+    if not isinstance(layer, layers.Permute) or layer.dims != (2, 3, 1):
+        return False
+    return any(
+        isinstance(origin(x)[0], layers.InputLayer)
+        for node in calls_made_of(layer)
+        for x in node.input_tensors
+    )
+
+
+def _check_own_layers(model: keras.Model) -> None:
+    for layer in layers_within(model):
+        is_graph = isinstance(layer, (Functional, keras.Sequential))
+        if not is_graph and not type(layer).__module__.startswith("keras."):
+            raise ValueError(
+                "The model is converted in a process that knows Keras' own layers only. "
+                f"Received: layer '{layer.name}' of type {type(layer).__name__}"
+            )
+
+
+def _check_variables(model: keras.Model) -> None:
     for variable in model.variables:
         if variable.dtype in ("float16", "bfloat16", "float64"):
             raise ValueError(

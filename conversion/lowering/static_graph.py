@@ -6,9 +6,9 @@ from typing import Any
 import keras
 from keras import layers, tree
 
-from keras_fastvit.architecture.layers import Dropout, FastViTLayer
+from keras_fastvit.conversion.lowering.exportable import check_layers
 from keras_fastvit.conversion.operations import known
-from keras_fastvit.graph.keras_internals import Functional, calls_made_of, layers_within
+from keras_fastvit.graph.keras_internals import Functional, calls_made_of
 from keras_fastvit.graph.rewriting import GraphRewriter, graph_of, origin
 
 
@@ -38,7 +38,7 @@ def static_shape(
 ) -> tuple[int, int, int, int]:
     """Returns the input's `(1, height, width, channels)`; see `static_graph`."""
     graph = graph_of(model)
-    _check_layers(model)
+    check_layers(model)
     received = [tuple(x.shape) for x in graph.inputs]
     if len(received) != 1 or len(received[0]) != 4 or received[0][3] is None:
         raise ValueError(
@@ -65,32 +65,6 @@ def _sides(image_size: int | tuple[int, int]) -> tuple[int, int]:
             f"Received: image_size={image_size}"
         )
     return sides
-
-
-def _check_layers(model: keras.Model) -> None:
-    for layer in layers_within(model):
-        if isinstance(layer, (FastViTLayer, Dropout)):
-            raise ValueError(
-                "Only an inference form can be lowered: `keras_fastvit.fuse(model)` gives it. "
-                f"Received: layer '{layer.path}' of type {type(layer).__name__}"
-            )
-        if getattr(layer, "data_format", None) == "channels_first" or _moves_channels(layer):
-            raise ValueError(
-                "A phone's images have their channels last, and so must the model's layers. Build "
-                "it with data_format='channels_last'; its weights are the same. Received: "
-                f"layer '{layer.name}', which is for channels first"
-            )
-
-
-def _moves_channels(layer: keras.Layer) -> bool:
-    # On TensorFlow a FastViT for channels first begins by moving them to the end.
-    if not isinstance(layer, layers.Permute) or layer.dims != (2, 3, 1):
-        return False
-    return any(
-        isinstance(origin(x)[0], layers.InputLayer)
-        for node in calls_made_of(layer)
-        for x in node.input_tensors
-    )
 
 
 class _StaticGraph(GraphRewriter):
