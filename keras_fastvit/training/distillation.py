@@ -10,7 +10,7 @@ class Taught(keras.Model):
     """A student that learns from what its teacher gives for the same images.
 
     Calling, evaluating and predicting are the student's. Outside of training the loss is that of
-    the labels alone. Subclasses say what is wanted of the student.
+    the labels alone, where there are any. Subclasses say what is wanted of the student.
 
     Args:
         student: Model that maps images to logits.
@@ -38,7 +38,7 @@ class Taught(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        if training:
+        if training or y is None:  # Keras on JAX asks for the loss once before training
             y = self.wanted(y, ops.stop_gradient(self.teacher(x, training=False)))
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
