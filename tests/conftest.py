@@ -37,6 +37,8 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # the bounds on rounding hold for the CPU
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# JAX compiles far more here than it computes: without LLVM's optimisations that takes a third less.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 # What JAX compiles is kept for the rest of the run: most tests meet shapes that others have met.
 # The workers and the processes that tests start inherit the folder, which goes with this process.
 if "PYTEST_XDIST_WORKER" not in os.environ:

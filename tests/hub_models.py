@@ -29,8 +29,10 @@ TASKS = {
 
 def in_one_process(*names: str) -> list[Any]:
     """Tasks, by default all, as parameters of tests, which share what is cached below."""
-    groups = {name: pytest.mark.xdist_group(f"hub_{name}") for name in names or TASKS}
-    return [pytest.param(name, marks=group) for name, group in groups.items()]
+    marks = {name: [pytest.mark.xdist_group(f"hub_{name}")] for name in names or TASKS}
+    if "segmenter_2" in marks:  # on every backend there is a segmenter already
+        marks["segmenter_2"].append(pytest.mark.single_backend)
+    return [pytest.param(name, marks=marks[name]) for name in marks]
 
 
 def small(**kwargs: Any) -> FastViT:

@@ -90,8 +90,14 @@ def test_mixed_precision(policy: str, data_format: str) -> None:
         assert relative_difference(run(form, x), expected) < tolerance
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("data_format", DATA_FORMATS)
+@pytest.mark.parametrize(
+    ("data_format", "policy"),
+    [
+        ("channels_first", "float32"),
+        ("channels_last", "mixed_float16"),
+        ("channels_last", "mixed_bfloat16"),
+    ],
+)
 def test_a_step_of_training(data_format: str, policy: str) -> None:
     model = tiny(data_format=data_format, dtype=policy, drop_path_rate=0.0)
     x = images(*((4, 64, 64, 3) if data_format == "channels_last" else (4, 3, 64, 64)))

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 import keras_fastvit
 from benchmarks import train_fashion_mnist as fashion_mnist
 from keras_fastvit.weights.torch_state import to_torch_state
+from tests.models import TINY
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = sorted((ROOT / "demo_images/fashion_mnist").rglob("*.png"))
@@ -96,6 +97,7 @@ def test_the_training_script(tmp_path: Path) -> None:
     for split in ("train", "t10k"):
         write_split(tmp_path, split, images, labels)
     arguments = ["--data", str(tmp_path), "--output", str(tmp_path / "run"), "--epochs", "2"]
+    arguments += ["--variant", TINY.name]
 
     fashion_mnist.main(arguments)
 
@@ -103,7 +105,7 @@ def test_the_training_script(tmp_path: Path) -> None:
     report = json.loads((run / "report.json").read_text())
     assert report["training_images"] == report["test_images"] == 256
     assert len(list((run / "images").rglob("*.png"))) == 200
-    state = load_file(run / "fashion_mnist_t8.safetensors")
+    state = load_file(run / "fashion_mnist_tiny.safetensors")
     assert {array.dtype for array in state.values() if array.dtype.kind == "f"} == {
         np.dtype("float16")
     }
@@ -112,7 +114,7 @@ def test_the_training_script(tmp_path: Path) -> None:
     # A finished run is not trained again, and gives the same.
     fashion_mnist.main(arguments)
     assert len((run / "history.csv").read_text().splitlines()) == 3
-    for name, array in load_file(run / "fashion_mnist_t8.safetensors").items():
+    for name, array in load_file(run / "fashion_mnist_tiny.safetensors").items():
         np.testing.assert_array_equal(array, state[name])
 
 

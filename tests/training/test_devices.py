@@ -34,7 +34,7 @@ def test_two_devices_come_to_the_same_as_one(tmp_path: Path) -> None:
         env={
             **os.environ,
             "KERAS_BACKEND": BACKEND,
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+            "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2",
         },
         capture_output=True,
         text=True,
