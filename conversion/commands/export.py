@@ -77,6 +77,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "leaves the CPU's fast path (default: operator for the npu, else sigmoid)",
     )
     parser.add_argument("--output", required=True, type=Path, metavar="M.tflite")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace what is there by the same names, even if no export wrote it",
+    )
     add_json_argument(parser)
 
 
@@ -129,6 +134,7 @@ def run(args: argparse.Namespace) -> int:
             weights=facts.weights,
             crop_pct=facts.crop_pct,
             normalization=facts.normalization,
+            overwrite=args.overwrite,
             progress=progress,
         )
     if args.json != STANDARD_OUTPUT:

@@ -9,6 +9,7 @@ import keras
 from rich.console import Console
 
 from keras_fastvit.arrays import Array
+from keras_fastvit.atomic_file import written_together
 from keras_fastvit.conversion.exporting.checks import (
     check_built_in,
     check_finite,
@@ -16,7 +17,7 @@ from keras_fastvit.conversion.exporting.checks import (
     check_runs,
 )
 from keras_fastvit.conversion.exporting.converter import convert
-from keras_fastvit.conversion.exporting.files import paths_beside, written_together
+from keras_fastvit.conversion.exporting.files import check_replaceable, paths_beside
 from keras_fastvit.conversion.exporting.report import Export, write_reports
 from keras_fastvit.conversion.exporting.request import checked_request
 from keras_fastvit.conversion.exporting.source import source_of
@@ -42,6 +43,7 @@ def export(
     weights: str | None = None,
     crop_pct: float = DEFAULT_CROP_PCT,
     normalization: str | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Export:
     """Writes a model's inference form as a `.tflite` file that has been seen to work.
@@ -60,7 +62,8 @@ def export(
             A model with fake quantisation (`fine_tune`) gives the file the weights, and in int8
             the ranges, that it has learnt; other precisions compute the same without rounding. It
             must have been trained for the same target, and takes neither `without` nor `gelu`.
-        path: Where to write, ending in `.tflite`. What is there is replaced.
+        path: Where to write, ending in `.tflite`. What an earlier export has written there is
+            replaced: the file, its sidecar and reports.
         image_size: Side in pixels or `(height, width)`, for a model whose sides are None.
         quantize: `"none"` for float32, `"fp16"` for weights in float16, `"dynamic"` for weights
             in int8, `"int8"` for weights and activations in int8.
@@ -80,6 +83,7 @@ def export(
         normalization: What images are normalised with, `"imagenet"`, `"clip"` or `"unit"` (see
             `preprocess_input`), for the same two. Default: that of the variant that the model has
             the name of, ImageNet's for others.
+        overwrite: Whether files may be replaced that no export has written.
         progress: Where progress is shown; default: nowhere.
 
     Returns:
@@ -87,6 +91,7 @@ def export(
 
     Raises:
         ImportError: If TensorFlow, LiteRT or, for int8, matplotlib is not installed.
+        FileExistsError: If a file that no export has written would be replaced.
         OSError: If a file cannot be written, or the folder not be read.
         ValueError: If an argument is not as above, or the model cannot be converted.
         ArithmeticError: If the file's outputs are not those of Keras, or XNNPACK does not run it.
@@ -113,6 +118,9 @@ def export(
         crop_pct=crop_pct,
         normalization=normalization,
     )
+    paths = paths_beside(request.path, quantize)
+    if not overwrite:
+        check_replaceable(paths)
     source = source_of(model, image_size, request)
     read = None
     if calibration is not None:
@@ -120,7 +128,7 @@ def export(
     photographs = None if read is None else read.images
     images = check_images(source.shape, photographs)
     shown = progress or Progress(Console(quiet=True))
-    with written_together(paths_beside(request.path, quantize)) as files:
+    with written_together(paths) as files:
         shown.begin("Lowering the model")
         lowered = source.logits
         if not request.trained:

@@ -1,11 +1,9 @@
-"""The files that an export writes beside each other: all of them, or none."""
+"""The files that an export writes beside each other."""
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
-from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.conversion.tflite import sidecar
+from keras_fastvit.conversion.tflite.sidecar_schema import parsed
 
 
 def paths_beside(path: Path, quantize: str) -> dict[str, Path]:
@@ -21,31 +19,36 @@ def paths_beside(path: Path, quantize: str) -> dict[str, Path]:
     return paths
 
 
-@contextlib.contextmanager
-def written_together(paths: dict[str, Path]) -> Iterator[dict[str, Path]]:
-    """Yields a path to write to for each; moves them all when the block succeeds, the first last.
+def check_replaceable(paths: dict[str, Path]) -> None:
+    """Checks that what is there is an earlier export's, so that nothing of a user's is lost.
 
-    So the sidecar, which has the file's hash, never tells of a file that is not there yet.
+    An export is known by its sidecar, which names the `.tflite` file, and by the description in
+    that. An empty file, as `tempfile` makes it, is nothing to lose.
+
+    Args:
+        paths: What `paths_beside` gives.
 
     Raises:
-        OSError: If one cannot be written; then what was there before is there.
+        FileExistsError: If a file is there that no export has written.
     """
-    for path in paths.values():
-        if path.is_dir():
-            raise IsADirectoryError(f"Cannot write '{path}': expected a file. Received: a folder")
+    there = {
+        kind: path for kind, path in paths.items() if path.is_file() and path.stat().st_size > 0
+    }
+    exported = {
+        "sidecar": "sidecar" in there and _is_sidecar_of(there["sidecar"], paths["tflite"]),
+        "tflite": "tflite" in there and sidecar.METADATA.encode() in there["tflite"].read_bytes(),
+    }
+    for kind, path in there.items():
+        if not exported.get(kind, any(exported.values())):
+            raise FileExistsError(
+                f"'{path}' is there already, and no export has written it. Move it away, give the "
+                "export another path, or let it be replaced (overwrite=True, on the command line "
+                f"--overwrite). Received: path='{paths['tflite']}'"
+            )
+
+
+def _is_sidecar_of(path: Path, tflite: Path) -> bool:
     try:
-        with contextlib.ExitStack() as stack:
-            files = {
-                name: stack.enter_context(written_beside(path)) for name, path in paths.items()
-            }
-            for file in files.values():
-                file.touch()  # a folder that refuses files does so before the long work
-            yield files
-    except OSError as error:
-        if error.errno is None:  # already in these words
-            raise
-        raise OSError(
-            f"Cannot write '{paths['tflite']}' and the files beside it; nothing was left there. "
-            "Expected a folder that can be written to, with room for them. "
-            f"Received: {error}"
-        ) from error
+        return parsed(path.read_bytes(), f"'{path}'").get("file") == tflite.name
+    except ValueError:
+        return False

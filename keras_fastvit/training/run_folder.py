@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 
 from keras_fastvit.architecture.variants import get_variant
-from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.atomic_file import sweep, written_beside
 from keras_fastvit.training.data.folders import TrainingData, read_training_data
 from keras_fastvit.weights.named import NAMED_WEIGHTS
 
@@ -128,8 +128,7 @@ class RunFolder:
         self.data = self.path / "data.json"
         self.state = self.path / "state.npz"
         self.path.mkdir(parents=True, exist_ok=True)
-        for unfinished in self.path.glob(".unfinished-*"):
-            unfinished.unlink()  # of a process that was killed while it wrote
+        sweep(self.path)
         if self.arguments.exists():
             before = json.loads(self.arguments.read_text(encoding="utf-8"))
             now = json.loads(json.dumps(arguments))

@@ -1,10 +1,11 @@
-"""Files that appear together or not at all."""
+"""The files that an export writes beside each other, and those of others that it leaves alone."""
 
-import os
+import shutil
+from pathlib import Path
 
 import pytest
 
-from keras_fastvit.conversion.exporting.files import paths_beside, written_together
+from keras_fastvit.conversion.exporting.files import check_replaceable, paths_beside
 
 pytestmark = pytest.mark.single_backend
 
@@ -23,41 +24,50 @@ def test_what_is_written(tmp_path):
     assert set(paths_beside(path, "none")) == {"sidecar", "tflite", "report"}
 
 
-def test_the_sidecar_takes_its_name_last(tmp_path, monkeypatch):
-    moved, replace = [], os.replace
-    monkeypatch.setattr(os, "replace", lambda a, b: moved.append(b.name) or replace(a, b))
-    with written_together(paths_beside(tmp_path / "M.tflite", "int8")) as files:
-        for kind, file in files.items():
-            file.write_text(kind)
-        assert moved == []
-    assert moved[-2:] == ["M.tflite", "M.json"]
-    assert (tmp_path / "M.json").read_text() == "sidecar"
-    assert len(list(tmp_path.iterdir())) == len(moved) == 5
+GOLDEN = Path(__file__).parents[2] / "golden/0.1.0/tflite"
 
 
-def fail(path, error) -> None:
-    with written_together(paths_beside(path, "none")) as files:
-        files["sidecar"].write_text("new")
-        raise error
+@pytest.fixture
+def exported(tmp_path):
+    """A folder with what an export has written, and its places."""
+    for name in ("int8.tflite", "int8.json"):
+        shutil.copy(GOLDEN / name, tmp_path)
+    paths = paths_beside(tmp_path / "int8.tflite", "int8")
+    for kind in ("report", "csv", "png"):
+        paths[kind].write_text(kind)
+    return paths
 
 
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        (ArithmeticError(), ArithmeticError),
-        (KeyboardInterrupt(), KeyboardInterrupt),
-        (OSError(28, "No space"), OSError),
-    ],
-)
-def test_what_was_there_stays_after_an_error(tmp_path, error, kind):
-    (tmp_path / "M.json").write_text("old")
-    with pytest.raises(kind):
-        fail(tmp_path / "M.tflite", error)
-    assert [path.name for path in tmp_path.iterdir()] == ["M.json"]
-    assert (tmp_path / "M.json").read_text() == "old"
+def test_an_exports_files_are_replaced(exported):
+    check_replaceable(exported)
+    exported["sidecar"].unlink()  # the description inside the file is enough
+    check_replaceable(exported)
 
 
-def test_errors_in_their_own_words_are_kept(tmp_path):
-    with pytest.raises(FileNotFoundError) as error:
-        fail(tmp_path / "M.tflite", FileNotFoundError("no image"))
-    assert str(error.value) == "no image"
+def test_a_place_without_files_and_one_that_was_made_by_tempfile(tmp_path):
+    paths = paths_beside(tmp_path / "M.tflite", "none")
+    check_replaceable(paths)
+    paths["tflite"].touch()
+    check_replaceable(paths)
+
+
+@pytest.mark.parametrize("kind", ["sidecar", "tflite", "report", "csv", "png"])
+def test_a_users_files_stay(tmp_path, kind):
+    paths = paths_beside(tmp_path / "labels.tflite", "int8")
+    paths[kind].write_text('["cat", "dog"]')
+    with pytest.raises(FileExistsError, match=rf"'.*{paths[kind].name}' is there already.*overwr"):
+        check_replaceable(paths)
+
+
+@pytest.mark.parametrize("kind", ["sidecar", "tflite"])
+def test_a_users_file_among_an_exports_stays(exported, kind):
+    exported[kind].write_text('["cat", "dog"]')
+    with pytest.raises(FileExistsError, match=f"{exported[kind].name}' is there already"):
+        check_replaceable(exported)
+
+
+def test_the_sidecar_of_another_file_stays(exported):
+    paths = paths_beside(exported["tflite"].with_name("other.tflite"), "none")
+    exported["sidecar"].rename(paths["sidecar"])
+    with pytest.raises(FileExistsError, match=r"other\.json' is there already"):
+        check_replaceable(paths)
