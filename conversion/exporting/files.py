@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from keras_fastvit.conversion.tflite import sidecar
-from keras_fastvit.conversion.tflite.sidecar_schema import parsed
+from keras_fastvit.conversion.tflite.sidecar_schema import LARGEST, parsed
 
 
 def paths_beside(path: Path, quantize: str) -> dict[str, Path]:
@@ -49,6 +49,7 @@ def check_replaceable(paths: dict[str, Path]) -> None:
 
 def _is_sidecar_of(path: Path, tflite: Path) -> bool:
     try:
-        return parsed(path.read_bytes(), f"'{path}'").get("file") == tflite.name
+        with path.open("rb") as file:
+            return parsed(file.read(LARGEST + 1), f"'{path}'").get("file") == tflite.name
     except ValueError:
         return False

@@ -116,7 +116,10 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
     path = Path(path)
     check(path)
     content = path.read_bytes()
-    graph = read_graph(content)
+    try:
+        graph = read_graph(content)
+    except ValueError as error:
+        raise ValueError(f"'{path}' is damaged. {error}") from error
     delegated = delegation(path)
     counts = Counter(operator.name for operator in graph.operators)
     macs: Counter[str] = Counter()

@@ -19,7 +19,7 @@ Array = NDArray[Any]
 MEMORY = 4 << 30
 """Bytes of address space for the process of `check`, beside the file's."""
 
-TIME = 300.0
+TIME = 60.0
 """Seconds for the same process."""
 
 _REASON_PRINTED = 3
@@ -53,6 +53,12 @@ class TFLiteFile:
         inputs = self._interpreter.get_input_details()
         self._outputs = self._interpreter.get_output_details()
         self._check(len(inputs), len(self._outputs))
+        for tensor in (*inputs, *self._outputs):
+            if tensor["shape"].tolist()[:1] != [1]:
+                raise ValueError(
+                    f"'{path}' must take one input at a time: tensors of shape (1, …). Received: "
+                    f"one of shape {tuple(tensor['shape'].tolist())}"
+                )
         self._input = inputs[0]
         self.input_shape = tuple(self._input["shape"].tolist())
         self.input_dtype: np.dtype[Any] = np.dtype(self._input["dtype"])
@@ -210,6 +216,8 @@ def open_interpreter(path: str | os.PathLike[str], num_threads: int | None = Non
     try:
         interpreter = interpreter_class(str(path), num_threads=num_threads)
         interpreter.allocate_tensors()
+        interpreter.get_tensor_details()  # damaged names surface here
+        interpreter.get_signature_list()
     except (ValueError, RuntimeError) as error:
         raise ValueError(
             f"'{path}' does not load in {interpreter_class.__module__}. Expected a .tflite "

@@ -35,7 +35,7 @@ from importlib import metadata
 from pathlib import Path
 
 from keras_fastvit.conversion.tflite.schema import Tensor, read_graph
-from keras_fastvit.conversion.tflite.sidecar_schema import FORMAT, Description, parsed
+from keras_fastvit.conversion.tflite.sidecar_schema import FORMAT, LARGEST, Description, parsed
 from keras_fastvit.images.normalizations import NORMALIZATIONS
 
 METADATA = "keras_fastvit"
@@ -200,7 +200,8 @@ def read(path: str | os.PathLike[str]) -> Description | None:
     if not sidecar.is_file():
         return None
     content = path.read_bytes()
-    description = parsed(sidecar.read_bytes(), f"'{sidecar}'")
+    with sidecar.open("rb") as file:
+        description = parsed(file.read(LARGEST + 1), f"'{sidecar}'")
     expected, received = description.get("sha256"), hashlib.sha256(content).hexdigest()
     if expected != received:
         raise ValueError(

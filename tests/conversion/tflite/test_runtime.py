@@ -15,18 +15,21 @@ from tests.tflite_files import crashing_content
 pytestmark = pytest.mark.single_backend
 
 
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    """A file that doubles a pair of numbers."""
+def to_file(path, shape, function):
     import tensorflow as tf
 
     holder = tf.Module()
-    holder.forward = tf.function(lambda x: 2.0 * x, [tf.TensorSpec((1, 2), tf.float32)])
-    function = holder.forward.get_concrete_function()
-    path = tmp_path_factory.mktemp("files") / "double.tflite"
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
-    path.write_bytes(converter.convert())
+    holder.forward = tf.function(function, [tf.TensorSpec(shape, tf.float32)])
+    concrete = holder.forward.get_concrete_function()
+    path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete], holder).convert())
     return path
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """A file that doubles a pair of numbers."""
+    path = tmp_path_factory.mktemp("files") / "double.tflite"
+    return to_file(path, (1, 2), lambda x: 2.0 * x)
 
 
 def test_runs_one_input_after_the_other(path):
@@ -53,6 +56,34 @@ def test_refuses_other_files(path, tmp_path, content):
     damaged.write_bytes(path.read_bytes()[:300] if content is None else content)
     with pytest.raises(ValueError, match=r"damaged.tflite' does not load .* Received: "):
         TFLiteModel(damaged)
+
+
+@pytest.mark.parametrize(
+    ("shape", "function", "received"),
+    [
+        ((17, 2), lambda x: 2.0 * x, "(17, 2)"),
+        ((1, 2), lambda x: [[1.0], [2.0]] * x, "(2, 2)"),
+        ((1, 2), lambda x: x[0, 0] * 2.0, "()"),
+    ],
+)
+def test_refuses_batches(tmp_path, shape, function, received):
+    """Of which it would give the first row, and say nothing."""
+    path = to_file(tmp_path / "batch.tflite", shape, function)
+    with pytest.raises(ValueError, match=r"batch\.tflite' must take one input") as error:
+        TFLiteModel(path)
+    assert str(error.value).endswith(received)
+
+
+def test_names_a_file_with_a_damaged_name(path, tmp_path):
+    """The runtime looks at a name's bytes only when it is asked for."""
+    damaged = tmp_path / "damaged.tflite"
+    content = path.read_bytes()
+    name = b"serving_default"
+    assert name in content
+    damaged.write_bytes(content.replace(name, b"\xff" + name[1:]))
+    for run in (TFLiteModel, check):
+        with pytest.raises(ValueError, match=r"damaged.tflite' does not load .*utf-8"):
+            run(damaged)
 
 
 def test_refuses_what_is_not_there(tmp_path):

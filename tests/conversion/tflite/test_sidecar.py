@@ -11,6 +11,7 @@ from keras import layers
 from keras_fastvit.conversion.tflite import sidecar
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.conversion.tflite.schema import read_graph
+from keras_fastvit.conversion.tflite.sidecar_schema import LARGEST
 from tests.models import images
 from tests.tflite_files import to_tflite
 
@@ -144,6 +145,12 @@ def change(*keys, to):
     return changed
 
 
+def several(found, count, output=False):
+    """A sidecar with a list of that many outputs, in place of its one or beside it."""
+    alone = found["output"] if output else found.pop("output")
+    return json.dumps({**found, "outputs": [alone] * count})
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -161,6 +168,20 @@ def change(*keys, to):
         (change("input", "crop_pct", to=True), "input.crop_pct: true"),
         (change("input", "shape", to=[1, 8, 8, "3"]), "shape"),
         (change("output", "activation", to=7), "output.activation: 7"),
+        (change("output", "activation", to="sigmoid"), r"\"sigmoid\", where linear or softmax"),
+        (change("input", "color", to="BGR"), r"input.color: \"BGR\", where RGB is known"),
+        (change("input", "interpolation", to="nearest"), "input.interpolation"),
+        (change("input", "dtype", to="float16"), "input.dtype"),
+        (change("input", "std", to=[1, 1, 10**400]), "input.std"),
+        (change("input", "shape", to=[1, 8, 8, 10**400]), "shape"),
+        (change("input", "crop_pct", to=float("nan")), "NaN is no number"),
+        (change("input", "scale", to=float("inf")), "Infinity is no number"),
+        (change("input", "zero_point", to=10**400), "input.zero_point"),
+        (lambda found: "[" * 10**5, "that are no JSON"),
+        (lambda found: " " * LARGEST + json.dumps(found), "more than 16777216 bytes"),
+        (lambda found: several(found, 0), r"outputs: \[\], where a list of several"),
+        (lambda found: several(found, 1), "outputs: .*, where a list of several"),
+        (lambda found: several(found, 2, output=True), "not one of output and outputs"),
         (change("labels", to=["cat"]), r"1 labels for an output of shape \[1, 2\]"),
         (change("labels", to=["cat", 7]), "2 labels"),
         (change("output", "shape", to=[1, 2, 2]), r"2 labels for an output of shape \[1, 2, 2\]"),
