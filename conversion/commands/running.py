@@ -1,6 +1,7 @@
 """Runs a command: quietly, with errors in one line, and an end to it at Ctrl-C."""
 
 import argparse
+import io
 import os
 import sys
 import warnings
@@ -45,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     program = args.parser.prog
     if not args.verbose:
         os.environ.update(QUIET)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as of stderr: paths need not be Unicode
     with warnings.catch_warnings(), captured(enabled=not args.verbose) as output:
         warnings.showwarning = _show_warning
         try:

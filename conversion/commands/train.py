@@ -3,8 +3,10 @@ r"""Trains a model on your own images, from one command to a model for the phone
     keras-fastvit train --data DIR --model fastvit_sa12 --weights imagenet \
         --recipe finetune --output RUN
 
-trains a classifier on `DIR/train/CLASS/…` and validates with `DIR/val/CLASS/…`; without these two
-folders, on `DIR/CLASS/…`, of which it sets a fifth of each class aside.
+trains a classifier on `DIR/train/CLASS/…` and validates with `DIR/val/CLASS/…`; without `val`, with
+a fifth of each class that it sets aside, of `DIR/train/CLASS/…` or `DIR/CLASS/…`. If there is a
+`DIR/test/CLASS/…`, the finished model is measured on it, too. `Train`, `training`, `valid`,
+`validation`, … will do as well; hidden files and folders are not looked at.
 
 It prints a line an epoch, and writes to RUN: `model.keras` (training form, probabilities),
 `fused.keras` (inference form), `labels.txt`, `history.csv`, `curves.png`, `confusion.png` and
@@ -66,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="DIR",
-        help="one sub-folder a class, or train/ and val/ with those; ADEChallengeData2016 or "
-        "FreiHAND_pub_v2 for the other tasks",
+        help="one sub-folder a class, or train/, val/ and perhaps test/ with those; "
+        "ADEChallengeData2016 or FreiHAND_pub_v2 for the other tasks",
     )
     parser.add_argument("--model", choices=VARIANTS, metavar="MODEL", help=", ".join(VARIANTS))
     parser.add_argument(
@@ -213,9 +215,10 @@ def _classify(args: argparse.Namespace, console: "Console") -> None:
         command=["keras-fastvit", *args.argv],
         console=console,
     )
-    last = trained.history[-1]
+    accuracy, test = trained.history[-1]["val_accuracy"], trained.test_accuracy
+    tested = "" if test is None else f", test accuracy {test:.2%}"
     console.print(
-        f"{args.output / 'model.keras'}: validation accuracy {last['val_accuracy']:.2%}; see "
+        f"{args.output / 'model.keras'}: validation accuracy {accuracy:.2%}{tested}; see "
         f"{args.output / 'report.md'}",
         soft_wrap=True,
     )

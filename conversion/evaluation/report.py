@@ -26,6 +26,7 @@ from keras_fastvit.evaluation.metrics import (
 )
 from keras_fastvit.evaluation.robustness import COMMON
 from keras_fastvit.images.files import named
+from keras_fastvit.plain_text import in_markdown, shown
 
 NAMED = 5
 """How many of the images that were left out are named on the terminal."""
@@ -106,7 +107,7 @@ def remarks(evaluations: Sequence[Evaluation]) -> list[str]:
     skipped = _skipped(evaluations)
     if skipped:
         lines.append(f"{len(skipped)} files were left out:")
-        lines += [f"  {reason}" for reason in list(skipped.values())[:NAMED]]
+        lines += [f"  {shown(reason)}" for reason in list(skipped.values())[:NAMED]]
         if len(skipped) > NAMED:
             lines.append(f"  and {len(skipped) - NAMED} more, which --json names")
     return lines
@@ -232,7 +233,8 @@ def write(
     plot(evaluations, folder / "confusion.png")
     for name, text in texts.items():
         with written_beside(folder / name) as unfinished:
-            unfinished.write_text(text, encoding="utf-8")
+            # A path need not be Unicode.
+            unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _draw_where_they_looked(evaluations: Sequence[Evaluation], folder: Path) -> list[str]:
@@ -331,5 +333,5 @@ def _extremes(answers: Answers) -> list[str]:
     known = np.flatnonzero(~np.isnan(accuracy))
     order = known[np.argsort(accuracy[known], kind="stable")]
     chosen = dict.fromkeys([*order[:_EXTREMES], *order[-_EXTREMES:]])
-    rows = [f"| {answers.names[i]} | {accuracy[i]:.1%} |" for i in chosen]
+    rows = [f"| {in_markdown(answers.names[i])} | {accuracy[i]:.1%} |" for i in chosen]
     return ["| hardest and easiest | top-1 |", "|---|---:|", *rows]

@@ -16,6 +16,7 @@ from rich.progress import track
 from keras_fastvit.arrays import Array
 from keras_fastvit.conversion.quantization.techniques import FEWEST_IMAGES
 from keras_fastvit.images.files import image_suffixes, named
+from keras_fastvit.images.folders import TRAIN, existing_folder, files_in, find_splits
 from keras_fastvit.images.preprocessing import load_image, preprocess_input
 
 LIMIT = 200
@@ -86,8 +87,9 @@ def read_folder(
 ) -> Calibration:
     """Reads the images in a folder and the folders in it.
 
-    Deterministic: the same files give the same images in the same order. Files whose name begins
-    with a dot are not looked at; what is no image is skipped, and another file read instead.
+    Deterministic: the same files give the same images in the same order. Hidden files are not
+    looked at; what is no image is skipped, and another file read instead. Of a folder with splits,
+    such as `train` and `val`, only the images to train on are read: the others measure the file.
 
     Args:
         folder: Where they are.
@@ -99,11 +101,13 @@ def read_folder(
     Raises:
         FileNotFoundError: If there is nothing at `folder`.
         NotADirectoryError: If it is no folder.
-        ValueError: If it has fewer than `FEWEST_IMAGES` images that can be read.
+        ValueError: If it has fewer than `FEWEST_IMAGES` images that can be read, or two folders
+            to train on.
     """
-    files = files_in(folder, "Calibration")
+    folder = existing_folder(folder, "Calibration needs a folder of images")
+    folder = find_splits(folder).get(TRAIN, folder)
     where = f"'{folder}' and the folders in it"
-    return _read(files, where, image_size, crop_pct, limit, normalization)
+    return _read(files_in(folder), where, image_size, crop_pct, limit, normalization)
 
 
 def _read(
@@ -144,33 +148,6 @@ def _read(
         )
     pixels = np.stack([loaded[path] for path in sorted(loaded)])
     return Calibration(preprocess_input(pixels, "channels_last", normalization), skipped)
-
-
-def files_in(folder: str | os.PathLike[str], purpose: str) -> list[Path]:
-    """Returns the files in a folder and the folders in it, sorted, without hidden ones.
-
-    Args:
-        folder: Where they are.
-        purpose: What needs them, for the errors.
-
-    Raises:
-        FileNotFoundError: If there is nothing at `folder`.
-        NotADirectoryError: If it is no folder.
-    """
-    folder = Path(folder)
-    if not folder.exists():
-        raise FileNotFoundError(
-            f"{purpose} needs a folder of images. Received: nothing at '{folder}'"
-        )
-    if not folder.is_dir():
-        raise NotADirectoryError(
-            f"{purpose} needs a folder of images. Received: '{folder}', which is no folder"
-        )
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.startswith(".")
-    ]
 
 
 def _spread(files: list[Path]) -> list[Path]:

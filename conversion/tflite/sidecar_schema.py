@@ -4,6 +4,8 @@ import json
 import math
 from typing import Any
 
+from keras_fastvit.plain_text import LONGEST_NAME, is_name
+
 Description = dict[str, Any]
 """The JSON object of a sidecar, or the copy of it that is in a `.tflite` file."""
 
@@ -157,4 +159,6 @@ def _inconsistency(description: Description) -> str | None:
         or not all(isinstance(label, str) for label in labels)
     ):
         return f"{len(labels)} labels for an output of shape {', '.join(map(str, shapes))}"
+    if unfit := [label for label in labels or () if not is_name(label)]:
+        return f"the label {unfit[0][:LONGEST_NAME]!r}, which is not one line of text"
     return None

@@ -19,7 +19,6 @@ These lines follow open_clip's documentation and have not been run here.
 """
 
 import os
-import unicodedata
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from keras_fastvit.arrays import Array
+from keras_fastvit.plain_text import is_name
 
 LOGIT_SCALE = 100.0
 """What CLIP multiplies cosines with if nothing else is said: the largest factor that it lets
@@ -40,8 +40,6 @@ NEAR_UNIT = 1e-3
 
 _ARRAYS = ("names", "embeddings")
 _EXPECTED = "Expected an .npz file with the arrays names and embeddings, as numpy.savez writes it"
-_NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
-"""Unicode's categories of control characters, halves of characters, and ends of lines."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,9 +155,7 @@ def _checked_names(names: Any) -> tuple[str, ...]:
             "Classifying takes the names of two or more classes, if only 'something else'. "
             f"Received: {_some(stripped)}"
         )
-    unfit = [
-        name for name in stripped if any(unicodedata.category(sign) in _NO_TEXT for sign in name)
-    ]
+    unfit = [name for name in stripped if not is_name(name)]
     if "" in stripped or unfit:
         raise ValueError(
             "Each name must be a line of text. Received: "

@@ -11,6 +11,9 @@ from keras_fastvit.atomic_file import written_beside
 _MOST_NAMED = 40
 """Classes that have room for their names and shares."""
 
+_LONGEST = 40
+"""Characters of a name that there is room for."""
+
 
 def confusion(labels: Array, predicted: Array, classes: int) -> Array:
     """Counts the images by class (rows) and by what they were taken for (columns).
@@ -63,11 +66,14 @@ def plot_confusion(
         scale = LogNorm(vmin=0.005, vmax=1, clip=True)
         visible = np.where(shares > 0, shares, np.nan)
         image = axes.imshow(visible, norm=scale, cmap="viridis_r", interpolation="nearest")
-        axes.set(title=title, xlabel="taken for", ylabel="class")
+        axes.set(xlabel="taken for", ylabel="class")
+        axes.set_title(title, parse_math=False)  # Matplotlib reads what is between $ as formulas
         if named:
-            texts = names if names is not None and len(names) == len(matrix) else None
-            axes.set_xticks(range(len(matrix)), texts)
-            axes.set_yticks(range(len(matrix)), texts)
+            places = range(len(matrix))
+            texts = names if names is not None and len(names) == len(matrix) else map(str, places)
+            texts = [x if len(x) <= _LONGEST else f"{x[: _LONGEST - 1]}…" for x in texts]
+            axes.set_xticks(places, texts, parse_math=False)
+            axes.set_yticks(places, texts, parse_math=False)
             axes.tick_params(axis="x", rotation=90)
             for row, column in zip(*np.nonzero(matrix), strict=True):
                 share = shares[row, column]

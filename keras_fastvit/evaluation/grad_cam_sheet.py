@@ -91,7 +91,8 @@ def draw(right: Sequence[Picture], wrong: Sequence[Picture], path: str | os.Path
             height, width = picture.pixels.shape[:2]
             above, below = panels[row, column], panels[row + 1, column]
             above.imshow(picture.pixels)
-            above.set_title(caption(picture), fontsize=8)
+            # Matplotlib reads what is between $ as formulas.
+            above.set_title(caption(picture), fontsize=8, parse_math=False)
             below.imshow(picture.pixels.mean(axis=-1), cmap="gray", vmin=0, vmax=255)
             below.imshow(
                 picture.map / max(float(picture.map.max()), 1e-12),

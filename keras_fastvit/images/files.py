@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_fastvit.plain_text import shown
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -100,7 +102,7 @@ def named(files: Iterable[Path]) -> str:
     >>> named(Path(name) for name in ("a.txt", "b.mp4"))
     '2 (a.txt, b.mp4)'
     """
-    names = [path.name for path in files]
+    names = [shown(path.name) for path in files]
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"{len(names)} ({', '.join(names[:_NAMED])}{more})"
 

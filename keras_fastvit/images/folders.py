@@ -1,18 +1,37 @@
-"""A folder with one sub-folder of images a class, and which class of a model each one is."""
+"""Folders of images: what counts in them, their splits, and which class a sub-folder holds."""
 
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from keras_fastvit.arrays import Array
+from keras_fastvit.images.labels import check_names
 from keras_fastvit.images.preprocessing import decode_predictions
 
 _IMAGENET_CLASSES = 1000
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+"""What the images of a split data set are for."""
+
+_SPLITS = {
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("val", "valid", "validation", "eval", "evaluation", "dev"), VALIDATION),
+    **dict.fromkeys(("test", "testing"), TEST),
+}
+"""By the name of a folder, in lower case: what its images are for."""
+
+_HIDDEN = {
+    *("__macosx", "icon\r"),  # macOS; the latter is a folder's picture
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),
+    *("@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot"),  # network drives
+    *("lost+found", "__pycache__"),
+}
+"""What systems put beside a user's files, some of it small copies of the images; in lower case."""
 
 
 @dataclass(frozen=True)
@@ -33,31 +52,41 @@ class ImageFolders:
 
 
 def find_images(root: str | os.PathLike[str]) -> ImageFolders:
-    """Lists the files in a folder's sub-folders, at any depth; those with leading dots are hidden.
+    """Lists the files in a folder's sub-folders, at any depth, without hidden ones.
 
     Raises:
         FileNotFoundError: If there is nothing at `root`.
         NotADirectoryError: If it is no folder.
-        ValueError: If it has no sub-folders, or there are no files in them.
+        ValueError: If it has no sub-folders, or there are no files in them; if a name cannot be
+            that of a class; if there are splits where there should be classes, or in a class.
     """
-    root = Path(root)
-    if not root.exists():
-        raise FileNotFoundError(
-            f"Expected a folder with one sub-folder a class. Received: nothing at '{root}'"
-        )
-    if not root.is_dir():
-        raise NotADirectoryError(
-            f"Expected a folder with one sub-folder a class. Received: '{root}', which is no folder"
-        )
-    names = sorted(path.name for path in root.iterdir() if path.is_dir() and _is_shown(path))
+    expected = "Expected a folder with one sub-folder a class"
+    root = existing_folder(root, expected)
+    names = folders_in(root)
     if not names:
+        raise ValueError(f"{expected}. Received: '{root}', without any")
+    if splits := find_splits(root):
         raise ValueError(
-            f"Expected a folder with one sub-folder a class. Received: '{root}', without any"
+            f"{expected}. Received: '{root}', where the folders are splits, "
+            f"{_listed(path.name for path in splits.values())}: give the one that is wanted, such "
+            f"as '{list(splits.values())[-1]}'"
+        )
+    check_names(names, f"Cannot use the folders in '{root}' as classes. ")
+    stripped = Counter(["", *(name.strip() for name in names)])  # as a file with labels has them
+    if same := [name for name in names if stripped[name.strip()] > 1]:
+        raise ValueError(
+            "The names of classes must differ by more than spaces around them. Received: "
+            f"{_listed(same)} in '{root}'"
         )
     images, folders = [], []
     for index, name in enumerate(names):
-        files = [path for path in sorted((root / name).rglob("*")) if path.is_file()]
-        found = [path for path in files if _is_shown(path)]
+        if splits := find_splits(root / name):
+            raise ValueError(
+                f"Expected folders of splits with folders of classes in them, such as "
+                f"'{root / 'train' / name}'. Received: '{root / name}', a class that has "
+                f"{_listed(path.name for path in splits.values())} in it"
+            )
+        found = files_in(root / name)
         images += found
         folders += [index] * len(found)
     if not images:
@@ -68,8 +97,116 @@ def find_images(root: str | os.PathLike[str]) -> ImageFolders:
     return ImageFolders(root, tuple(names), tuple(images), np.array(folders))
 
 
-def _is_shown(path: Path) -> bool:
-    return not path.name.startswith(".")
+def find_splits(root: str | os.PathLike[str]) -> dict[str, Path]:
+    """Returns the folders of a split data set by what they are for; of another one, nothing.
+
+    A folder is split if it has `train` and `val`, or `train` and `test`, in any of their usual
+    spellings; if it has nothing but such folders, with folders in them; or if such a folder has one
+    in it that is named as one beside it. Otherwise `test` is the name of a class.
+
+    Args:
+        root: The folder.
+
+    Returns:
+        Folders by `TRAIN`, `VALIDATION` and `TEST`, in this order, those that there are.
+
+    Raises:
+        ValueError: If two folders are for the same, or it cannot be told what one is for, as of
+            `training_set` and `test_set`.
+    """
+    root = Path(root)
+    names = folders_in(root)
+    named = {name: _SPLITS[name.casefold()] for name in names if name.casefold() in _SPLITS}
+    purposes = set(named.values())
+    inner = {name: folders_in(root / name) for name in names if _is_like_a_split(name)}
+    meant = len(named) == len(names) or any("train" in name.casefold() for name in names)
+    only_splits = meant and len(inner) == len(names) and any(inner.values())
+    beside_classes = any(set(inner[name]) & set(names) for name in named)
+    if not (purposes > {TRAIN} or only_splits or beside_classes):
+        return {}
+    if only_splits and len(named) < len(names):
+        raise ValueError(
+            "Expected splits that are called train, val and test. "
+            f"Received: {_listed(names)} in '{root}'"
+        )
+    found = {}
+    for purpose in (TRAIN, VALIDATION, TEST):
+        folders = [name for name in named if named[name] == purpose]
+        if len(folders) > 1:
+            raise ValueError(
+                f"Expected one folder that is called {purpose}, or another word for it. "
+                f"Received: {_listed(folders)} in '{root}'"
+            )
+        if folders:
+            found[purpose] = root / folders[0]
+    return found
+
+
+def _is_like_a_split(name: str) -> bool:
+    """Returns whether a word for a split is in a name: `seg_train`, `Test Set`, `val2017`."""
+    return not _SPLITS.keys().isdisjoint(re.split("[^a-z]+", name.casefold()))
+
+
+def files_in(folder: str | os.PathLike[str]) -> list[Path]:
+    """Returns the files in a folder and the folders in it, sorted, without hidden ones.
+
+    Links are followed; a folder that several paths lead to is looked at once.
+
+    Raises:
+        OSError: If a folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    found, seen = [], {*Path(folder).resolve().parents}  # a link may lead to one around it
+    for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        real = Path(place).resolve()
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        found += [Path(place, name) for name in files if not is_hidden(name)]
+    return sorted(path for path in found if path.is_file())
+
+
+def folders_in(root: Path) -> list[str]:
+    """Returns the names of a folder's sub-folders, sorted, without hidden ones."""
+    with os.scandir(root) as entries:
+        return sorted(x.name for x in entries if not is_hidden(x.name) and x.is_dir())
+
+
+def is_hidden(name: str) -> bool:
+    """Returns whether a file or folder is not the user's: by a dot in front, or as systems call it.
+
+    >>> [is_hidden(name) for name in (".ipynb_checkpoints", "__MACOSX", "Thumbs.db", "cat.jpg")]
+    [True, True, True, False]
+    """
+    return name.startswith(".") or name.casefold() in _HIDDEN
+
+
+def existing_folder(path: str | os.PathLike[str], expected: str) -> Path:
+    """Returns a path, having checked that a folder is there.
+
+    Args:
+        path: The folder's.
+        expected: Begins the error.
+
+    Raises:
+        FileNotFoundError: If there is nothing.
+        NotADirectoryError: If it is no folder.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{expected}. Received: nothing at '{path}'")
+    if not path.is_dir():
+        raise NotADirectoryError(f"{expected}. Received: '{path}', which is no folder")
+    return path
+
+
+def _listed(names: Iterable[str]) -> str:
+    return " and ".join(map(repr, names))
 
 
 def classes_of_folders(

@@ -1,8 +1,11 @@
 """The names of a file's classes."""
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from keras_fastvit.plain_text import LONGEST_NAME, is_name
 
 
 def read_labels(path: str | os.PathLike[str]) -> list[str]:
@@ -10,7 +13,8 @@ def read_labels(path: str | os.PathLike[str]) -> list[str]:
 
     Raises:
         FileNotFoundError: If there is nothing at `path`.
-        ValueError: If it is no UTF-8 text, or a line before the last name is empty.
+        ValueError: If it is no UTF-8 text, a line before the last name is empty, or a name cannot
+            be shown.
     """
     path = Path(path)
     if not path.is_file():
@@ -24,19 +28,39 @@ def read_labels(path: str | os.PathLike[str]) -> list[str]:
         raise ValueError(
             f"Labels are a text in UTF-8, one name a line. Received: '{path}', where {error}"
         ) from error
-    names = [line.strip() for line in text.rstrip().splitlines()]
+    # Not `splitlines`, to which U+2028, U+0085 and others inside a name are ends of lines as well.
+    names = [line.strip() for line in re.split(r"\r\n|\r|\n", text.rstrip())]
     if "" in names:
         raise ValueError(
             f"Labels are one name a line, without empty lines between them. Received: '{path}', "
             f"line {names.index('') + 1} of {len(names)} is empty"
         )
+    check_names(names, f"Cannot use '{path}' as labels. ")
     return names
+
+
+def check_names(names: Iterable[str], where: str = "") -> None:
+    """Checks that each name can be written, read and shown as one line.
+
+    Args:
+        names: Of classes.
+        where: Begins the error.
+
+    Raises:
+        ValueError: If one has control characters or ends of lines, is no Unicode, or too long.
+    """
+    if unfit := [name for name in names if not is_name(name)]:
+        raise ValueError(
+            f"{where}The name of a class must be one line of Unicode text, of at most "
+            f"{LONGEST_NAME} characters, without control characters: rename it. "
+            f"Received: {unfit[0][:LONGEST_NAME]!r}"
+        )
 
 
 def check_labels(
     labels: Sequence[str], output_shape: Sequence[int], of_pixels: bool = False
 ) -> None:
-    """Checks that there is a name for each class.
+    """Checks that there is a name for each class, and that each can be shown.
 
     Args:
         labels: Names of the classes.
@@ -44,7 +68,8 @@ def check_labels(
         of_pixels: Whether the output may also be `(1, height, width, classes)`.
 
     Raises:
-        ValueError: If the output is not `(1, classes)` with as many classes as labels.
+        ValueError: If the output is not `(1, classes)` with as many classes as labels, or a label
+            is not one line of text.
     """
     if len(output_shape) != 2 and not (of_pixels and len(output_shape) == 4):
         pixels = ", or of its pixels, (1, height, width, classes)" if of_pixels else ""
@@ -57,3 +82,4 @@ def check_labels(
             "Labels must match the model's classes, one name each. "
             f"Received: {len(labels)} labels for {output_shape[-1]} classes"
         )
+    check_names(labels)

@@ -27,7 +27,7 @@ from keras_fastvit.training.recipes import Recipe
 from keras_fastvit.training.report import skipped_line
 from keras_fastvit.training.run_folder import Row, RunFolder
 from keras_fastvit.training.starting_point import starting_point
-from keras_fastvit.training.validation import predict
+from keras_fastvit.training.validation import accuracy, predict
 from keras_fastvit.weights.model_files import read_model_file
 
 
@@ -39,17 +39,19 @@ class Trained:
         model: The FastViT in training form, giving probabilities `(batch, classes)`.
         history: A row for each epoch: `"epoch"`, `"loss"`, `"accuracy"`, `"val_loss"`,
             `"val_accuracy"`, `"learning_rate"` and `"images_per_second"`.
-        data: The images that it was trained on and validated with.
+        data: The images that it was trained on, validated with and tested on.
+        test_accuracy: Share of the test images that it is right about, 0..1; None without any.
 
     Example:
     >>> import dataclasses
     >>> [field.name for field in dataclasses.fields(Trained)]
-    ['model', 'history', 'data']
+    ['model', 'history', 'data', 'test_accuracy']
     """
 
     model: FastViT
     history: list[Row]
     data: TrainingData
+    test_accuracy: float | None = None
 
 
 def train(
@@ -71,8 +73,11 @@ def train(
     from, `run.json`, `data.json` and `state.npz`. `read_run` reads it back.
 
     Args:
-        data: `DIR` with images in `DIR/train/CLASS/…` and `DIR/val/CLASS/…`, or in `DIR/CLASS/…`,
-            of which a fifth of each class is set aside for validation.
+        data: `DIR` with images in `DIR/train/CLASS/…` and `DIR/val/CLASS/…`, or in `DIR/CLASS/…`
+            or `DIR/train/CLASS/…` alone, of which a fifth of each class is set aside for
+            validation. On those in `DIR/test/CLASS/…`, if there are some, only the finished model
+            is measured. The three may be in other cases, and be called `training`, `valid`,
+            `validation`, … as well. Hidden files and folders are not looked at.
         output: Folder of the run: new, empty, or of a run with the same arguments.
         variant: Name of a row of `variants.py`, such as `"fastvit_t8"`.
         recipe: How to train, from `get_recipe`.
@@ -130,23 +135,27 @@ def train(
             seed,
             start.normalization,
         )
-        validation = ValidationBatches(
-            root, found.validation, start.side, size, start.crop_pct, start.normalization
+        validation, test = (
+            ValidationBatches(root, x, start.side, size, start.crop_pct, start.normalization)
+            for x in (found.validation, found.test)
         )
         model = start.build(classes)
         if saved.epoch == 0:
             start.load_weights(model)
         if devices > 1:
             synchronize(model)
-        with closing(batches), closing(validation):
+        with closing(batches), closing(validation), closing(test):
             trained = fit_phases(
                 model, teacher, recipe, batches, validation, folder, saved, console
             )
             logits = predict(trained, validation)
+            tested = accuracy(predict(trained, test), found.test.labels) if len(test) else None
     finished = with_probabilities(model)
     command = [Path(sys.argv[0]).name, *sys.argv[1:]] if command is None else command
-    write_outputs(folder.path, finished, logits, saved.history, found, start, recipe, command)
-    return Trained(finished, saved.history, found)
+    write_outputs(
+        folder.path, finished, logits, tested, saved.history, found, start, recipe, command
+    )
+    return Trained(finished, saved.history, found, tested)
 
 
 def _arguments(
@@ -190,6 +199,7 @@ def _describe(found: TrainingData, epoch: int, recipe: Recipe, console: Console)
     console.print(
         f"{len(found.train)} images of {len(found.class_names)} classes to train on, "
         f"{len(found.validation)} to validate with"
+        + (f", {len(found.test)} to test the finished model on" if found.test.images else "")
     )
     if found.skipped:
         console.print(skipped_line(found), soft_wrap=True)

@@ -27,6 +27,7 @@ def write_outputs(
     folder: Path,
     model: FastViT,
     logits: NDArray[np.float32],
+    test_accuracy: float | None,
     history: Sequence[Row],
     data: TrainingData,
     start: StartingPoint,
@@ -39,6 +40,7 @@ def write_outputs(
         folder: Folder of the run.
         model: The trained model, giving probabilities.
         logits: Logits of the validation images, `(images, classes)`.
+        test_accuracy: Share of the test images that the model is right about; None without any.
         history: A row an epoch.
         data: Images that it was trained on and validated with.
         start: What the training started from.
@@ -57,4 +59,4 @@ def write_outputs(
     write_history(history, folder)  # again: it is the state that is certain to be there
     plot_curves(history, folder / "curves.png")
     plot_predictions(data, logits, folder / "confusion.png")
-    write_report(folder, command, start, recipe, data, history)
+    write_report(folder, command, start, recipe, data, history, test_accuracy)

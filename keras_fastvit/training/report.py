@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.evaluation.confusion_plot import confusion, plot_confusion
 from keras_fastvit.images.files import named
+from keras_fastvit.plain_text import in_markdown
 from keras_fastvit.training.data.folders import TrainingData
 from keras_fastvit.training.recipes import Recipe
 from keras_fastvit.training.run_folder import Row
@@ -84,6 +85,7 @@ def write_report(
     recipe: Recipe,
     data: TrainingData,
     history: Sequence[Row],
+    test_accuracy: float | None,
 ) -> None:
     """Writes `report.md`: what was trained on what, how good it is, and what to do next.
 
@@ -94,6 +96,7 @@ def write_report(
         recipe: Recipe of the training.
         data: Images that it was trained on and validated with.
         history: A row an epoch.
+        test_accuracy: Share of the test images that the model is right about; None without any.
     """
     last, best = history[-1], max(history, key=lambda row: row["val_accuracy"])
     weights = "the weights" if recipe.ema_momentum is None else "the weights' moving average"
@@ -119,14 +122,22 @@ def write_report(
         "labels, so it may lie above the validation loss.",
         "",
     ]
+    if test_accuracy is not None:
+        lines += [
+            f"The saved model is right about **{test_accuracy:.2%}** of the {len(data.test)} test "
+            "images, by which nothing was decided.",
+            "",
+        ]
     if data.skipped:
         lines += [
-            f"{len(data.skipped)} files were skipped:",
+            f"{len(data.skipped)} files or folders were skipped:",
             "",
-            *(f"- `{path}`: {reason}" for path, reason in data.skipped.items()),
+            *(f"- {in_markdown(x)}: {in_markdown(why)}" for x, why in data.skipped.items()),
             "",
         ]
     run, tflite = shlex.quote(str(folder)), shlex.quote(str(folder / "int8.tflite"))
+    on_test = " (`--data` and the folder of the test images measure it on those)"
+    on_test = "" if test_accuracy is None else on_test
     lines += [
         "![curves](curves.png)",
         "",
@@ -135,7 +146,7 @@ def write_report(
         "## Next",
         "",
         "A file for the phone, calibrated on the training images; its accuracy on the validation "
-        "images; its times:",
+        f"images{on_test}; its times:",
         "",
         "```sh",
         f"keras-fastvit export --run {run} --quantize int8 --output {tflite}",
@@ -145,9 +156,10 @@ def write_report(
         "",
     ]
     with written_beside(folder / "report.md") as unfinished:
-        unfinished.write_text("\n".join(lines), encoding="utf-8")
+        # A path need not be Unicode.
+        unfinished.write_text("\n".join(lines), encoding="utf-8", errors="backslashreplace")
 
 
 def skipped_line(data: TrainingData) -> str:
-    """Returns the line that names files which were skipped."""
-    return f"Skipped, since they are no images that can be read: {named(map(Path, data.skipped))}"
+    """Returns the line that names files and folders which were skipped."""
+    return f"Skipped, for reasons that the report names: {named(map(Path, data.skipped))}"

@@ -26,6 +26,21 @@ def test_no_labels(tmp_path, content, message):
         read_labels(tmp_path / "names.txt")
 
 
+@pytest.mark.parametrize("sign", ["\x1b", "\0", "\t", "\x0b", "\x85", "\u2028", "\u2029"])
+def test_what_would_steer_a_terminal_or_count_as_two_is_no_label(tmp_path, sign):
+    (tmp_path / "names.txt").write_bytes(f"dog\ncat{sign}fox\n".encode())
+    with pytest.raises(ValueError, match=r"names.txt' as labels.*Received: 'cat\\.*fox'$"):
+        read_labels(tmp_path / "names.txt")
+    with pytest.raises(ValueError, match=r"one line of Unicode text.*Received: 'cat\\.*fox'$"):
+        check_labels(["dog", f"cat{sign}fox"], (1, 2))
+
+
+def test_a_label_that_is_too_long():
+    check_labels(["x" * 1000, "Persian \u200c, 👩\u200d🚒"], (1, 2))
+    with pytest.raises(ValueError, match="at most 1000 characters"):
+        check_labels(["x" * 1001, "y"], (1, 2))
+
+
 def test_no_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="nothing"):
         read_labels(tmp_path / "no.txt")

@@ -16,6 +16,7 @@ LAYERS = (
         "keras_fastvit.arrays",
         "keras_fastvit.atomic_file",
         "keras_fastvit.moved",
+        "keras_fastvit.plain_text",
         "keras_fastvit.progress",
     ),
     ("keras_fastvit.architecture.variants", "keras_fastvit.architecture.fusion"),

@@ -1,7 +1,7 @@
-"""Images to train on and to validate with, from a folder with one sub-folder a class.
+"""Images to train on, to validate with and to test, from a folder with one sub-folder a class.
 
-`DIR/train/CLASS/…` and `DIR/val/CLASS/…`, or `DIR/CLASS/…`, of which a share of each class is set
-aside.
+`DIR/train/CLASS/…`, `DIR/val/CLASS/…` and `DIR/test/CLASS/…` in any of their usual spellings, or
+`DIR/CLASS/…`. Without `val` a share of each class is set aside; there may be no `test`.
 """
 
 import json
@@ -17,7 +17,15 @@ import numpy as np
 from keras_fastvit.arrays import Array
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.images.files import image_suffixes, named, read_rgb
-from keras_fastvit.images.folders import ImageFolders, find_images
+from keras_fastvit.images.folders import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    ImageFolders,
+    find_images,
+    find_splits,
+    folders_in,
+)
 from keras_fastvit.training.data.randomness import Purpose, generator
 
 VALIDATION_SHARE = 0.2
@@ -48,12 +56,14 @@ class TrainingData:
         class_names: Names of the sub-folders, sorted.
         train: Images to train on.
         validation: Images to validate with.
-        skipped: Why a file is not used, by its path relative to the data's folder.
+        test: Images that nothing is decided by, to measure the finished model with; may be empty.
+        skipped: Why a file or folder is not used, by its path relative to the data's folder.
     """
 
     class_names: tuple[str, ...]
     train: Examples
     validation: Examples
+    test: Examples
     skipped: dict[str, str]
 
 
@@ -71,43 +81,70 @@ def find_training_data(
 
     Raises:
         OSError: If there is no such folder.
-        ValueError: If it has fewer than two classes, a class has no image to train on, or `val`
-            has a class that `train` has not.
+        ValueError: If it has fewer than two classes, a class has no image to train on or a name
+            that cannot be written down, `val` has a class that `train` has not, or it is not clear
+            what a folder is for.
     """
     root = Path(root)
-    if (root / "train").is_dir() and (root / "val").is_dir():
-        folders = [find_images(root / "train"), find_images(root / "val")]
-    else:
-        folders = [find_images(root)]
-    names = folders[0].names
+    splits = find_splits(root)
+    if splits and TRAIN not in splits:
+        named_so = " and ".join(f"'{path.name}'" for path in splits.values())
+        raise ValueError(
+            f"Beside {named_so}, images to train on are expected in a folder 'train'. "
+            f"Received: '{root}' without one"
+        )
+    skipped: dict[str, str] = {}
+    folders = {TRAIN: find_images(splits.get(TRAIN, root))}
+    names = folders[TRAIN].names
     if len(names) < 2:
         raise ValueError(
-            f"Expected at least two sub-folders, one a class. Received: '{folders[0].root}' with "
-            f"'{names[0]}' alone"
+            f"Expected at least two sub-folders, one a class. Received: '{folders[TRAIN].root}' "
+            f"with '{names[0]}' alone"
         )
-    for name in folders[-1].names:
-        if name not in names:
-            raise ValueError(
-                f"Each class must have images to train on. Received: '{folders[-1].root / name}' "
-                f"without a '{folders[0].root / name}'"
-            )
-    reasons = _unreadable([path for found in folders for path in found.images], track)
-    skipped = {str(path.relative_to(root)): reason for path, reason in reasons.items()}
-    usable = [_usable(found, root, names, skipped) for found in folders]
-    train, validation = usable if len(usable) == 2 else stratified_split(usable[0], seed)
+    for purpose, folder in splits.items():
+        if purpose == TRAIN:
+            continue
+        try:
+            folders[purpose] = _of_classes(find_images(folder), folders[TRAIN])
+        except ValueError as error:
+            if purpose == VALIDATION:
+                raise
+            skipped[folder.name] = str(error)  # images without classes, often: no reason to stop
+    if splits:
+        used = [path.name for path in splits.values()]
+        others = [name for name in folders_in(root) if name not in used]
+        skipped |= dict.fromkeys(others, "neither train, val nor test")
+    reasons = _unusable(folders, track)
+    skipped |= {str(path.relative_to(root)): reason for path, reason in reasons.items()}
+    usable = {part: _usable(found, root, names, skipped) for part, found in folders.items()}
+    train, validation = usable[TRAIN], usable.get(VALIDATION)
+    if validation is None:
+        train, validation = stratified_split(train, seed)
     for label, name in enumerate(names):
         if label not in train.labels:
             found_none = f"; not images: {named(map(Path, skipped))}" if skipped else ""
             raise ValueError(
                 f"Each class needs images to train on. Received: none in "
-                f"'{folders[0].root / name}'{found_none}"
+                f"'{folders[TRAIN].root / name}'{found_none}"
             )
     if not len(validation):
         raise ValueError(
-            "Validation needs images: expected a folder 'val' with some, or a class with two or "
-            f"more. Received: none in '{root}'"
+            "Validation needs images: expected a folder 'val' with some that are not in 'train', "
+            f"or a class with two or more. Received: none in '{root}'"
         )
-    return TrainingData(names, train, validation, skipped)
+    none = Examples((), np.zeros(0, "int64"))
+    return TrainingData(names, train, validation, usable.get(TEST, none), skipped)
+
+
+def _of_classes(found: ImageFolders, train: ImageFolders) -> ImageFolders:
+    """Returns a split's images, having checked that the training knows their classes."""
+    for name in found.names:
+        if name not in train.names:
+            raise ValueError(
+                f"Each class must have images to train on. Received: '{found.root / name}' "
+                f"without a '{train.root / name}'"
+            )
+    return found
 
 
 def stratified_split(examples: Examples, seed: int) -> tuple[Examples, Examples]:
@@ -142,8 +179,8 @@ def _usable(
     return _chosen(Examples(tuple(images), labels), np.array([i not in skipped for i in images]))
 
 
-def _unreadable(
-    paths: Sequence[Path], track: Callable[[Iterable[Any], int], Iterable[Any]]
+def _unusable(
+    folders: dict[str, ImageFolders], track: Callable[[Iterable[Any], int], Iterable[Any]]
 ) -> dict[Path, str]:
     """Returns the reasons why files cannot be used, by their paths."""
     suffixes = image_suffixes()
@@ -157,9 +194,16 @@ def _unreadable(
             return str(error)
         return None
 
+    paths = [path for found in folders.values() for path in found.images]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         reasons = list(track(pool.map(reason, paths), len(paths)))
-    return {path: why for path, why in zip(paths, reasons, strict=True) if why is not None}
+    unusable = {path: why for path, why in zip(paths, reasons, strict=True) if why is not None}
+    seen: dict[Path, str] = {}
+    for part, found in folders.items():
+        real = {path: path.resolve() for path in found.images}
+        unusable |= {x: f"is an image of '{seen[y]}' too" for x, y in real.items() if y in seen}
+        seen |= dict.fromkeys(real.values(), part)
+    return unusable
 
 
 def write_training_data(data: TrainingData, path: str | os.PathLike[str]) -> None:
@@ -168,7 +212,11 @@ def write_training_data(data: TrainingData, path: str | os.PathLike[str]) -> Non
         "class_names": data.class_names,
         **{
             part: [[image, int(label)] for image, label in zip(x.images, x.labels, strict=True)]
-            for part, x in (("train", data.train), ("validation", data.validation))
+            for part, x in {
+                TRAIN: data.train,
+                VALIDATION: data.validation,
+                TEST: data.test,
+            }.items()
         },
         "skipped": data.skipped,
     }
@@ -177,10 +225,10 @@ def write_training_data(data: TrainingData, path: str | os.PathLike[str]) -> Non
 
 
 def read_training_data(path: str | os.PathLike[str]) -> TrainingData:
-    """Reads what `write_training_data` has written."""
+    """Reads what `write_training_data` has written, of earlier versions without `test`."""
     content = json.loads(Path(path).read_text(encoding="utf-8"))
-    train, validation = (
-        Examples(tuple(image for image, _ in rows), np.array([label for _, label in rows]))
-        for rows in (content["train"], content["validation"])
+    train, validation, test = (
+        Examples(tuple(image for image, _ in rows), np.array([label for _, label in rows], "int64"))
+        for rows in (content[TRAIN], content[VALIDATION], content.get(TEST, []))
     )
-    return TrainingData(tuple(content["class_names"]), train, validation, content["skipped"])
+    return TrainingData(tuple(content["class_names"]), train, validation, test, content["skipped"])

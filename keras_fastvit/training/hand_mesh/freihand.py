@@ -26,6 +26,7 @@ from PIL import Image
 
 from keras_fastvit.arrays import Array
 from keras_fastvit.images.files import read_rgb, refusal
+from keras_fastvit.images.folders import is_hidden
 from keras_fastvit.tasks.mano import POSE
 from keras_fastvit.tasks.mano_file import SHAPES
 
@@ -152,7 +153,7 @@ def _images(folder: Path) -> tuple[Path, ...]:
             "Expected FreiHAND as FreiHAND_pub_v2 has it, with images in training/rgb and "
             f"evaluation/rgb. Received: no '{folder}'"
         )
-    images = sorted(folder.glob("*.jpg"))
+    images = sorted(path for path in folder.glob("*.jpg") if not is_hidden(path.name))
     if not images:
         raise ValueError(f"Expected images, *.jpg. Received: '{folder}' without any")
     for number, path in enumerate(images):

@@ -18,6 +18,7 @@ from PIL import Image
 
 from keras_fastvit.arrays import Array
 from keras_fastvit.images.files import named, read_rgb, refusal
+from keras_fastvit.images.folders import is_hidden
 from keras_fastvit.images.preprocessing import preprocess_input
 from keras_fastvit.training.data.ahead import BatchesAhead
 from keras_fastvit.training.data.randomness import Purpose, generator, order
@@ -83,7 +84,7 @@ def find_scenes(root: str | os.PathLike[str], split: str) -> Scenes:
                 f"annotations, and training and validation in both. Received: no '{folder}'"
             )
     images, annotations = (
-        {path.stem: path for path in sorted(folder.glob(f"*{suffix}"))}
+        {x.stem: x for x in sorted(folder.glob(f"*{suffix}")) if not is_hidden(x.name)}
         for folder, suffix in zip(folders, (".jpg", ".png"), strict=True)
     )
     if not images:
