@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import resource
 import shutil
@@ -48,7 +49,11 @@ RANDOM = replace(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_photographs(tmp_path_factory.mktemp("data") / "photographs", count=8)
+    """As Roboflow exports one."""
+    root = tmp_path_factory.mktemp("data") / "photographs"
+    for seed, (split, count) in enumerate((("train", 6), ("valid", 2), ("test", 3))):
+        write_photographs(root / split, count, seed)
+    return root
 
 
 @pytest.fixture(scope="module")
@@ -126,22 +131,25 @@ def test_writes_all_that_one_needs(run: tuple[Path, Trained], folder: Path) -> N
     assert f"export --run {output} --quantize int8 --output {tflite}" in report
     assert f"evaluate {tflite} --run {output}" in report
     assert f"{trained.history[-1]['val_accuracy']:.2%}" in report
+    assert f"right about **{trained.test_accuracy:.2%}** of the 9 test images" in report
 
 
 def test_what_is_written_has_the_accuracy_that_was_measured(
     run: tuple[Path, Trained], folder: Path
 ) -> None:
     output, trained = run
-    examples = trained.data.validation
-    images = np.stack([load_image(folder / path, 32, TINY.crop_pct) for path in examples.images])
+    validation, test = trained.data.validation, trained.data.test
+    paths = [*validation.images, *test.images]
+    images = np.stack([load_image(folder / path, 32, TINY.crop_pct) for path in paths])
     inputs = preprocess_input(images, "channels_last")
     expected = trained.model.predict(inputs, verbose=0)
     np.testing.assert_allclose(expected.sum(axis=1), 1, atol=1e-5)
     for name in ("model.keras", "fused.keras"):
         found = keras.saving.load_model(output / name).predict(inputs, verbose=0)
         assert relative_difference(found, expected) < 1e-4
-        measured = np.mean(found.argmax(axis=1) == examples.labels)
-        assert measured == trained.history[-1]["val_accuracy"]
+        right = found.argmax(axis=1) == [*validation.labels, *test.labels]
+        assert right[: len(validation)].mean() == trained.history[-1]["val_accuracy"]
+        assert right[len(validation) :].mean() == trained.test_accuracy
 
 
 def test_an_interrupted_run_comes_to_the_same(
@@ -268,6 +276,15 @@ def test_a_teacher_in_a_file_is_believed(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.single_backend
+def test_a_name_that_cannot_be_written_is_refused_before_the_first_epoch(tmp_path: Path) -> None:
+    folder = write_photographs(tmp_path / "photographs", count=2)
+    (folder / CLASSES[0]).rename(os.fsdecode(os.fsencode(folder) + b"/K\xf6nig"))
+    with pytest.raises(ValueError, match=r"name of a class must be .* Received: 'K\\udcf6nig'"):
+        train(folder, tmp_path / "run", TINY.name, SMALL)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
+
+
+@pytest.mark.single_backend
 def test_another_command_does_not_take_the_folder(folder: Path, run: tuple[Path, Trained]) -> None:
     before = (run[0] / "state.npz").read_bytes()
     other = replace(SMALL, phases=(replace(SMALL.phases[0], epochs=3),))
@@ -320,10 +337,10 @@ def test_images_that_are_gone(
         shutil.rmtree(images)
         error, message = FileNotFoundError, r"Received: '.*photographs', where there is none"
     elif what == "class":
-        shutil.rmtree(images / CLASSES[1])
+        shutil.rmtree(images / "train" / CLASSES[1])
         error, message = FileNotFoundError, r"no image file '.*/chelsea/\d\d\.png'"
     else:
-        for path in (images / CLASSES[1]).iterdir():
+        for path in (images / "train" / CLASSES[1]).iterdir():
             path.write_bytes(path.read_bytes()[:200])
         error, message = ValueError, r"Cannot use '.*/chelsea/\d\d\.png' as an image"
     with pytest.raises(error, match=message) as caught:

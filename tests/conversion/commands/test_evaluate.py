@@ -359,6 +359,11 @@ class TestPlot:
         counts = confusion(np.array([0, 0, 2]), np.array([1, 1, 2]), 3)
         assert counts.tolist() == [[0, 2, 0], [0, 0, 0], [0, 0, 1]]
 
+    def test_names_are_no_formulas_and_leave_room(self, tmp_path):
+        names = ["$5_$10", r"$\frac$", "x" * 255]
+        plot_confusion([np.eye(3, dtype="int64")], [r"$\a$: 100%"], names, tmp_path / "plot.png")
+        Image.open(tmp_path / "plot.png").verify()
+
     @pytest.mark.parametrize("classes", [3, 10, 1000])
     def test_shows_the_diagonal(self, tmp_path, classes):
         right = np.eye(classes, dtype="int64")

@@ -161,17 +161,18 @@ def test_the_report_names_partial_classes_and_hard_ones():
     base = answers(3, 1)
     partial = Answers(
         *(base.paths, base.logits, np.array([0, 0, 0, 1]), np.array([4, 7]), True),
-        *(("cat", "dog"), "by their synsets", {}),
+        *(("cat|`<b>", "dog"), "by their synsets", {Path("\x1b[2J.png"): "no '\x1b[2J.png'"}),
     )
     classifier = Classifier("mine", lambda images: images, Preparation((8, 8)), 2)
     found = [Evaluation(classifier, Path("data"), partial)]
     assert any("Only the 2 classes that have folders count" in x for x in report.remarks(found))
-    assert "mine,4,cat,3,1.000000" in report.per_class_csv(found)
+    assert "mine,4,cat|`<b>,3,1.000000" in report.per_class_csv(found)
     assert "mine,7,dog,1,1.000000" in report.per_class_csv(found)
     assert report.to_figures(found)[0]["robustness"] is None
     text = report.to_markdown(found, ["keras-fastvit", "evaluate"])
     assert "Robustness" not in text
-    assert "| cat | 100.0% |" in text
+    assert r"| cat\|\`\<b> | 100.0% |" in text
+    assert not any("\x1b" in line for line in [text, *report.remarks(found)])
     assert report.remarks([Evaluation(classifier, Path("data"), base)]) == []
 
 

@@ -36,9 +36,8 @@ def released_weights() -> bytes:
 @pytest.mark.single_backend
 def test_from_photographs_to_the_accuracy_of_a_file(tmp_path: Path) -> None:
     data, run = tmp_path / "photographs", tmp_path / "run"
-    write_photographs(data / "train", count=40)
-    write_photographs(data / "val", count=10, seed=1)
-    (data / "train" / CLASSES[0] / "notes.png").write_bytes(b"no image")
+    write_photographs(data, count=50)  # without folders for training and validation
+    (data / CLASSES[0] / "notes.png").write_bytes(b"no image")
     (tmp_path / "fine_tune.sh").write_text(script())
     more = ["--image-size", "64", "--learning-rate", "0.001", "--seed", "1"]
     with HubServer() as hub:

@@ -47,11 +47,12 @@ def written(folder: Path, root: Path, fused: Path) -> Path:
 
 def photographs(root: Path, split: bool) -> Path:
     if split:
-        write_photographs(root / "train", count=8)
-        write_photographs(root / "val", count=2, seed=1)
+        write_photographs(root / "Train", count=8)
+        write_photographs(root / "valid", count=2, seed=1)
+        write_photographs(root / "test", count=1, seed=2)
     else:
         write_photographs(root, count=10)
-    for folder in (root / "train", root / "val") if split else (root,):
+    for folder in (root / "Train", root / "valid", root / "test") if split else (root,):
         for old, new in zip(sorted(folder.iterdir()), NAMES, strict=True):
             old.rename(folder / new)
         (folder / NAMES[0] / "notes.txt").write_text("no image")
@@ -83,7 +84,7 @@ def test_from_a_run_to_figures(tmp_path: Path, fused: Path, split: bool, capsys:
     assert int8["agreement"] is not None
     if split:
         # The same as when told everything.
-        options = [folder / "fused.keras", "--data", root / "val", "--labels", tmp_path / "names"]
+        options = [folder / "fused.keras", "--data", root / "valid", "--labels", tmp_path / "names"]
         (tmp_path / "names").write_text("\n".join(sorted(NAMES)))
         assert command("evaluate", path, *options, "--json", "-") == 0
         others = json.loads(capsys.readouterr().out)
@@ -100,8 +101,8 @@ def test_images_that_were_validated_with_were_not_trained_on(
     train, validation = training_images(run), validation_images(run)
     assert not set(train) & set(validation.images)
     if split:
-        assert {path.parent.parent for path in train} == {root / "train"}
-        assert {path.parent.parent for path in validation.images} == {root / "val"}
+        assert {path.parent.parent for path in train} == {root / "Train"}
+        assert {path.parent.parent for path in validation.images} == {root / "valid"}
     else:
         images = {x for x in find_images(root).images if x.suffix == ".png"}
         assert images == {*train, *validation.images}
@@ -140,4 +141,4 @@ def test_images_that_are_gone(tmp_path: Path, fused: Path, capsys: Any) -> None:
     root.rename(tmp_path / "elsewhere")
     assert command("evaluate", "--run", folder) == 2
     assert "are not where they were" in capsys.readouterr().err
-    assert command("evaluate", "--run", folder, "--data", tmp_path / "elsewhere" / "val") == 0
+    assert command("evaluate", "--run", folder, "--data", tmp_path / "elsewhere" / "valid") == 0

@@ -49,6 +49,17 @@ def test_folders_in_the_folder_are_read_in_order(tmp_path):
     assert numbers(read_folder(tmp_path, SIZE, 0.9).images) == [*range(10), *range(10)]
 
 
+def test_only_the_images_to_train_on_of_a_folder_with_splits(tmp_path):
+    fill(tmp_path / "valid" / "cat", 40)
+    fill(tmp_path / "test" / "cat", 40)
+    for path in fill(tmp_path / "train" / "cat", 20)[10:]:
+        path.rename(tmp_path / "train" / path.name)
+    shutil.copytree(tmp_path / "valid", tmp_path / "train" / ".ipynb_checkpoints")
+    found = read_folder(tmp_path, SIZE, 0.9)
+    assert sorted(numbers(found.images)) == [*range(20)]
+    assert found.skipped == {}
+
+
 @pytest.mark.parametrize("count", [17, 100, 128, 300])
 def test_an_even_spread_of_a_larger_folder(tmp_path, count):
     fill(tmp_path, count)
