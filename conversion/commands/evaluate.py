@@ -14,8 +14,9 @@ there is none, the one that a file's sidecar names.
 How an image becomes the input of a .tflite file is read from the sidecar beside it, or from the
 copy in it; without either, it is normalised as by preprocess_input. ImageNet's validation set and
 ImageNet-A, -R, -V2 and -Sketch work as they are published; of other folders, a name is a label,
-begins with the number of its class, or they are the classes in sorted order. Images that cannot be
-read are left out, counted and named.
+begins with the number of its class, or they are the classes in sorted order. Of a data set with
+splits give the folder of one. Images that cannot be read are left out, counted and named. `--run
+RUN` takes the images that the run was validated with, with `--data DIR/test` those of a test split.
 
 --output writes report.md, evaluation.json, per_class.csv and confusion.png, of --corruptions
 robustness.csv and robustness.png, and of --grad-cam where Keras models looked in images that they

@@ -57,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration",
         type=Path,
         metavar="DIR",
-        help=f"folder of at least {FEWEST_IMAGES} images like those that the app will see",
+        help=f"folder of at least {FEWEST_IMAGES} images like those that the app will see; of "
+        "one with splits, such as train/ and val/, those to train on are taken",
     )
     add_labels_argument(parser)
     parser.add_argument("--target", choices=TARGETS, default="cpu", help="(default: cpu)")
