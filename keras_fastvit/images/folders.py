@@ -174,7 +174,9 @@ def files_in(folder: str | os.PathLike[str]) -> list[Path]:
 def folders_in(root: Path) -> list[str]:
     """Returns the names of a folder's sub-folders, sorted, without hidden ones."""
     with os.scandir(root) as entries:
-        return sorted(x.name for x in entries if not is_hidden(x.name) and x.is_dir())
+        # A link to itself is an error to an entry, and no folder to a path.
+        found = [Path(x) if x.is_symlink() else x for x in entries if not is_hidden(x.name)]
+    return sorted(x.name for x in found if x.is_dir())
 
 
 def is_hidden(name: str) -> bool:

@@ -122,6 +122,8 @@ def test_links_are_followed_and_end(tmp_path):
     (root / "cat" / "again").symlink_to(elsewhere)
     (root / "cat" / "around").symlink_to(root)
     (root / "dog" / "itself").symlink_to(root / "dog")
+    for place in (root, root / "dog"):
+        (place / "loop").symlink_to("loop")
     (root / "dog" / "gone.png").symlink_to(root / "nothing.png")
     assert names_of(root) == ["cat/1.png", "cat/again/2.png", "dog/1.png"]
 
