@@ -53,13 +53,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data") / "photographs"
     for seed, (split, count) in enumerate((("train", 6), ("valid", 2), ("test", 3))):
         write_photographs(root / split, count, seed)
+    (root / "train" / CLASSES[0] / os.fsdecode(b"K\xf6nig.txt")).touch()  # no Unicode
     return root
 
 
 @pytest.fixture(scope="module")
 def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trained]:
     output = tmp_path_factory.mktemp("runs") / "run"
-    return output, train(folder, output, TINY.name, SMALL, command=["made", "by a test"])
+    return output, train(folder, output, TINY.name, SMALL, command=["made", "by a test", "\udcf6"])
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +127,8 @@ def test_writes_all_that_one_needs(run: tuple[Path, Trained], folder: Path) -> N
     assert [row["epoch"] for row in rows(output)] == [1, 2]
     assert rows(output)[-1] == pytest.approx(trained.history[-1])
     report = (output / "report.md").read_text()
-    assert "made 'by a test'" in report
+    assert r"made 'by a test' '\udcf6'" in report
+    assert rf"- train/{CLASSES[0]}/K\\udcf6nig.txt: '.txt' is no suffix of an image" in report
     tflite = output / "int8.tflite"
     assert f"export --run {output} --quantize int8 --output {tflite}" in report
     assert f"evaluate {tflite} --run {output}" in report

@@ -1,5 +1,7 @@
 """The console script, and `predict`, by weights and by a `.tflite` file."""
 
+import argparse
+import io
 import json
 import re
 import shutil
@@ -13,6 +15,7 @@ import pytest
 
 from keras_fastvit import FastViTT8, class_names, fuse, load_image, preprocess_input
 from keras_fastvit.conversion.__main__ import COMMANDS
+from keras_fastvit.conversion.commands import running
 from keras_fastvit.conversion.exporting.export import export
 from keras_fastvit.conversion.tflite import sidecar
 from tests.commands import command
@@ -257,3 +260,13 @@ class TestPredict:
         assert re.search(message, printed.err)
         assert "Traceback" not in printed.err
         assert printed.out == ""
+
+
+def test_a_path_that_is_no_unicode_can_be_printed(monkeypatch):
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    monkeypatch.setattr(sys, "stdout", printed)
+    args = argparse.Namespace(
+        parser=argparse.ArgumentParser("x"), verbose=True, run=lambda args: print("K\udcf6nig")
+    )
+    running.run(args)
+    assert printed.buffer.getvalue() == rb"K\udcf6nig" + b"\n"
