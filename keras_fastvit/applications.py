@@ -25,7 +25,7 @@ from keras_fastvit.weights.loading import load_weights
 from keras_fastvit.weights.named import NamedWeights, find_weights
 
 
-class Arguments(ModelArguments, total=False):
+class ConstructorArguments(ModelArguments, total=False):
     """Arguments of the constructors by keyword: those of `FastViT`, and of a file of weights.
 
     Attributes:
@@ -39,7 +39,7 @@ class Arguments(ModelArguments, total=False):
 def FastViTT8(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = "imagenet",
-    **arguments: Unpack[Arguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-T8, 4.0 million parameters: 76.2 % ImageNet-1k top-1 released, 77.2 % distilled.
 
@@ -69,7 +69,7 @@ def FastViTT8(
 def FastViTT12(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = "imagenet",
-    **arguments: Unpack[Arguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-T12, 7.6 million parameters: 79.3 % ImageNet-1k top-1 released, 80.3 % distilled.
 
@@ -98,7 +98,7 @@ def FastViTT12(
 def FastViTS12(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = "imagenet",
-    **arguments: Unpack[Arguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-S12, 9.5 million parameters: 79.9 % ImageNet-1k top-1 released, 81.1 % distilled.
 
@@ -127,7 +127,7 @@ def FastViTS12(
 def FastViTSA12(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = "imagenet",
-    **arguments: Unpack[Arguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-SA12, 11.6 million parameters: 80.9 % ImageNet-1k top-1 released, 81.9 % distilled.
 
@@ -156,7 +156,7 @@ def FastViTSA12(
 def FastViTSA24(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = "imagenet",
-    **arguments: Unpack[Arguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-SA24, 21.6 million parameters: 82.7 % ImageNet-1k top-1 released, 83.4 % distilled.
 
@@ -185,7 +185,7 @@ def FastViTSA24(
 def FastViTSA36(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = "imagenet",
-    **arguments: Unpack[Arguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-SA36, 31.5 million parameters: 83.6 % ImageNet-1k top-1 released, 84.2 % distilled.
 
@@ -214,7 +214,7 @@ def FastViTSA36(
 def FastViTMA36(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = "imagenet",
-    **arguments: Unpack[Arguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-MA36, 44.1 million parameters: 83.9 % ImageNet-1k top-1 released, 84.6 % distilled.
 
@@ -243,7 +243,7 @@ def FastViTMA36(
 def FastViTMCi0(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    **arguments: Unpack[Arguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-MCi0, an image tower of MobileCLIP, 11.4 million parameters.
 
@@ -275,7 +275,7 @@ def FastViTMCi0(
 def FastViTMCi1(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    **arguments: Unpack[Arguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-MCi1, an image tower of MobileCLIP, 21.5 million parameters.
 
@@ -307,7 +307,7 @@ def FastViTMCi1(
 def FastViTMCi2(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    **arguments: Unpack[Arguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-MCi2, an image tower of MobileCLIP, 35.8 million parameters.
 
@@ -339,7 +339,7 @@ def FastViTMCi2(
 def FastViTMCi3(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    **arguments: Unpack[Arguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-MCi3, an image tower of MobileCLIP, 125.2 million parameters.
 
@@ -371,7 +371,7 @@ def FastViTMCi3(
 def FastViTMCi4(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    **arguments: Unpack[Arguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-MCi4, an image tower of MobileCLIP, 321.8 million parameters.
 
@@ -404,7 +404,7 @@ def _instantiate(
     variant: str,
     include_top: bool,
     weights: str | os.PathLike[str] | None,
-    arguments: Arguments,
+    arguments: ConstructorArguments,
 ) -> keras.Model:
     row = get_variant(variant)
     ema = arguments.pop("ema", True)

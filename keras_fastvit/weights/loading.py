@@ -84,7 +84,7 @@ def _read_named(weights: NamedWeights) -> dict[str, StoredTensor]:
         raise ValueError(
             f"'{weights.source}', as fetched for '{weights.name}' weights of {weights.variant}, is "
             f"damaged and was removed from the cache; call again to fetch it anew. {error}"
-        ) from error
+        ) from None
 
 
 def _fetched(repository: str, weights: NamedWeights) -> Path:

@@ -6,12 +6,18 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
+from PIL import Image
+from safetensors.numpy import load_file, save_file
 
+from keras_fastvit.applications import CONSTRUCTORS, _instantiate
+from keras_fastvit.training.heads import backbone
+from keras_fastvit.training.recipes import get_recipe
+from keras_fastvit.training.starting_point import starting_point
 from keras_fastvit.weights.candidates import MOST, find_candidates
 from keras_fastvit.weights.loading import load_weights
 from keras_fastvit.weights.torch_state import to_torch_state
-from tests.models import randomize, tiny
+from tests.commands import command
+from tests.models import TINY, randomize, tiny
 
 pytestmark = pytest.mark.single_backend
 
@@ -340,3 +346,69 @@ def test_names_without_end_are_passed_over():
         "patch_embed_0.": 4,
     }
     assert all(candidate.state for candidate in find_candidates(nested))
+
+
+# --- Where the argument goes
+
+
+@pytest.fixture
+def training(states, tmp_path):
+    """A training's checkpoint whose wanted weights are not the averaged ones."""
+    path = tmp_path / "last.pth.tar"
+    torch.save({"state_dict": states[0], "state_dict_ema": states[1]}, path)
+    return path
+
+
+@pytest.mark.parametrize("words", [["--no-ema"], []])
+def test_port_takes_no_ema_and_says_what_it_took(training, states, tmp_path, capsys, words):
+    output = tmp_path / "bare.safetensors"
+    name = ["--model", TINY.name, "--classes", 5, "--to", "timm"]
+    assert command("port", training, *name, "--output", output, *words) == 0
+    assert_same(load_file(output), states[0 if words else 1])
+    taken = "'state_dict'" if words else "'state_dict_ema' (averaged, EMA)"
+    said = capsys.readouterr().err
+    assert said.count("warning: ") == 1
+    assert f"last.pth.tar' holds several FastViTs: {taken} was loaded, not" in said
+
+
+def test_constructors_take_ema(training, states):
+    shape = {"input_shape": (64, 64, 3), "classes": 5}
+    with pytest.warns(UserWarning, match="'state_dict' was loaded"):
+        model = _instantiate(TINY.name, True, training, {"ema": False, **shape})
+    assert_same(to_torch_state(model), states[0])
+
+
+def test_trainings_take_ema(training, states):
+    start = starting_point(TINY.name, training, get_recipe("finetune", image_size=64), ema=False)
+    model = start.build(5)
+    with pytest.warns(UserWarning, match="'state_dict' was loaded"):
+        start.load_weights(model)
+    assert_same(to_torch_state(model), states[0])
+    with pytest.warns(UserWarning, match="'state_dict' was loaded"):
+        headless = backbone(TINY.name, training, ema=False)
+    assert to_torch_state(headless).keys() < states[0].keys()
+
+
+class ReachedError(Exception):
+    """Raised where an argument is to arrive."""
+
+
+def test_commands_take_no_ema(training, monkeypatch, tmp_path):
+    """Those that load a model by its name hand it to the model's constructor."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "image.png")
+    (tmp_path / "data" / "class").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "data" / "class" / "image.png")
+
+    def construct(**arguments):
+        assert arguments["ema"] is False
+        raise ReachedError
+
+    monkeypatch.setitem(CONSTRUCTORS, "fastvit_t8", construct)
+    model = ["--weights", training, "--no-ema"]
+    for words in (
+        ["predict", tmp_path / "image.png", "--model", "fastvit_t8"],
+        ["export", "--model", "fastvit_t8", "--output", tmp_path / "x.tflite"],
+        ["evaluate", "fastvit_t8", "--data", tmp_path / "data"],
+    ):
+        with pytest.raises(ReachedError):
+            command(*words, *model)

@@ -25,7 +25,7 @@ import torch
 from safetensors.numpy import save_file
 
 from keras_fastvit import FastViT, fuse
-from keras_fastvit.weights.file_kinds import KERAS_SUFFIXES, PICKLES, TORCH_SUFFIXES
+from keras_fastvit.weights.file_kinds import KERAS_SUFFIXES, PICKLES
 from keras_fastvit.weights.keras_files import load_keras_file, save_keras_file
 from keras_fastvit.weights.torch_files import read_torch_file
 from keras_fastvit.weights.variables import checked
@@ -592,6 +592,8 @@ class TestKerasFilesThatDoNotFit:
 
 # --- Damaged files of every kind
 
+KINDS = (".safetensors", ".pth", ".pth.tar")  # the last in the format of torch before 1.6
+
 
 @pytest.fixture(scope="module")
 def whole_files(saved, tmp_path_factory):
@@ -599,16 +601,15 @@ def whole_files(saved, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     large = {"weight": np.random.default_rng(0).normal(size=(100, 100)).astype("float32")}
     save_file(large, folder / "model.safetensors")
-    for suffix in (".pth", ".pt"):
-        torch.save(torch_tensors(large), folder / f"model{suffix}")
+    torch.save(torch_tensors(large), folder / "model.pth")
     torch.save(torch_tensors(large), folder / "model.pth.tar", _use_new_zipfile_serialization=False)
-    return {suffix: folder / f"model{suffix}" for suffix in TORCH_SUFFIXES} | {
+    return {suffix: folder / f"model{suffix}" for suffix in KINDS} | {
         suffix: saved[1] / f"model{suffix}" for suffix in KERAS_SUFFIXES
     }
 
 
 @pytest.mark.single_backend
-@pytest.mark.parametrize("suffix", [*TORCH_SUFFIXES, *KERAS_SUFFIXES])
+@pytest.mark.parametrize("suffix", [*KINDS, *KERAS_SUFFIXES])
 @pytest.mark.parametrize(
     "damage",
     [
