@@ -6,6 +6,7 @@ import zipfile
 from collections import deque
 from collections.abc import Mapping
 from functools import partial
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,10 @@ INERT_GLOBALS = (
     "numpy._core.multiarray.scalar",
 )
 """What training checkpoints carry beside the weights. It is read past: none of it is called."""
+
+
+_BYTEARRAY = tuple(f"c{module}\nbytearray\n".encode() for module in ("builtins", "__builtin__"))
+"""What torch calls though it takes any memory that its argument says; no checkpoint has it."""
 
 
 def read_torch_file(path: str | os.PathLike[str]) -> dict[str, StoredTensor]:
@@ -92,6 +97,9 @@ def _unpickled(path: Path) -> Any:
             f"Received: {error}"
         ) from error
 
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        if any(data.find(call) >= 0 for call in _BYTEARRAY):
+            raise refusal(path, "a pickle of tensors", "one that calls for bytearray")
     archive = _checked_archive(path)
     inert: list[Any] = [(_Inert, name) for name in INERT_GLOBALS]
     try:

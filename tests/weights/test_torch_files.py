@@ -292,6 +292,13 @@ class TestDeclaredSizes:
             archive.writestr("checkpoint/more", "")  # writes the directory anew
         assert "unpack to" in refused_by(path)
 
+    @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+    def test_a_call_for_memory(self, tmp_path, zipped):
+        path = tmp_path / "checkpoint.pth"
+        content = {"a": Payload(bytearray, 2**31), **torch_tensors()}
+        torch.save(content, path, _use_new_zipfile_serialization=zipped)
+        assert "calls for bytearray" in refused_by(path)
+
     def test_a_tensor_that_repeats_its_values(self, tmp_path):
         """Its four bytes are not multiplied before its shape is found to be wrong."""
         path = self.save(tmp_path / "checkpoint.pth", {"a": torch.ones(1).expand(2**40)})
