@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from keras_fastvit.architecture.model import FastViT
+from keras_fastvit.archives import checked_entries
 from keras_fastvit.graph.keras_internals import saving_lib
-from keras_fastvit.weights.file_kinds import contents, existing_file, refusal
+from keras_fastvit.weights.file_kinds import contents, existing_file, refusal, shown
 from keras_fastvit.weights.variables import HEAD, check_names, checked, weights_of
 
 _ARCHIVED_CONFIG = "config.json"
@@ -77,6 +78,11 @@ def _opened(path: Path, variant: str) -> Iterator[Any]:
 
 
 def _archived_weights(path: Path, variant: str) -> io.BytesIO:
+    try:
+        checked_entries(path)
+    except ValueError as error:
+        received = f"{contents(path)} ({shown(str(error))})"
+        raise refusal(path, "a complete .keras file", received) from error
     with zipfile.ZipFile(path) as archive:
         try:
             config = json.loads(archive.read(_ARCHIVED_CONFIG))

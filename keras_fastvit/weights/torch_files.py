@@ -10,6 +10,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
+from keras_fastvit.archives import checked_entries
 from keras_fastvit.arrays import Array
 from keras_fastvit.weights.candidates import LONGEST_NAME
 from keras_fastvit.weights.file_kinds import (
@@ -122,26 +123,24 @@ def _checked_archive(path: Path) -> bool:
     """Returns whether a file is a zip archive, as `torch.save` writes them, and not another's.
 
     Raises:
-        ValueError: If the archive's entries are compressed, or say that they are longer than the
-            file: torch takes the memory that they say.
+        ValueError: If it is damaged, a program, compressed, or unpacks to far more than its size:
+            torch takes the memory that its entries say.
     """
     with path.open("rb") as file:
         if file.read(4) != b"PK\x03\x04":  # what torch looks at, too
             return False
     try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+        entries = checked_entries(path)
+    except ValueError as error:
         received = f"{contents(path)} ({shown(str(error))})"
         raise refusal(path, "a complete checkpoint of PyTorch", received) from error
     if any(entry.filename.endswith("/constants.pkl") for entry in entries):
         error = refusal(path, "a checkpoint of tensors", "a TorchScript program, which was not run")
         raise _with_a_way_on(error, path, program=True)
-    size = sum(entry.file_size for entry in entries)
-    stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
-    if not stored or size > path.stat().st_size:
+    compressed = [x.filename for x in entries if x.compress_type != zipfile.ZIP_STORED]
+    if compressed:
         expected = "an archive as torch.save writes it, not compressed"
-        raise refusal(path, expected, f"{contents(path)}, which unpack to {size}")
+        raise refusal(path, expected, f"compressed entries{listed(compressed)}")
     return True
 
 

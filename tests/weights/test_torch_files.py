@@ -27,6 +27,7 @@ from safetensors.numpy import save_file
 from keras_fastvit import FastViT, fuse
 from keras_fastvit.weights.file_kinds import KERAS_SUFFIXES, PICKLES
 from keras_fastvit.weights.keras_files import load_keras_file, save_keras_file
+from keras_fastvit.weights.model_files import read_model_file
 from keras_fastvit.weights.torch_files import read_torch_file
 from keras_fastvit.weights.variables import checked
 
@@ -276,15 +277,19 @@ class TestDeclaredSizes:
             lambda name, data: data + bytes(10**8) if name.endswith("data.pkl") else data,
         )
         assert path.stat().st_size < 10**6
-        message = refused_by(path)
-        assert "not compressed" in message
-        assert re.search("unpack to 100[0-9]{6}", message)
+        assert re.search("unpack to 100[0-9]{6} bytes", refused_by(path))
+
+    def test_little_that_is_compressed(self, tmp_path):
+        """Torch would map the compressed bytes as if they were weights."""
+        path = self.save(tmp_path / "checkpoint.pth", torch_tensors())
+        self.rewritten(path, zipfile.ZIP_DEFLATED)
+        assert "not compressed. Received: compressed entries" in refused_by(path)
 
     def test_entries_that_share_their_bytes(self, tmp_path):
         """The directory says of each of many entries that all of the file is its own."""
-        path = self.save(tmp_path / "checkpoint.pth", torch_tensors())
+        path = self.save(tmp_path / "checkpoint.pth", {"a": torch.ones(10**6)})
         with zipfile.ZipFile(path, "a") as archive:
-            first = archive.infolist()[0]
+            first = max(archive.infolist(), key=lambda entry: entry.file_size)
             for i in range(100):
                 entry = copied(first)
                 entry.filename = f"checkpoint/data/{i + 10}"
@@ -589,6 +594,21 @@ class TestKerasFilesThatDoNotFit:
         with zipfile.ZipFile(saved[1] / "model.keras") as source, zipfile.ZipFile(path, "w") as to:
             to.writestr("config.json", source.read("config.json"))
         refused_by(path, lambda path: load_keras_file(other, path))
+
+    @pytest.mark.parametrize("read", [load_keras_file, lambda model, path: read_model_file(path)])
+    def test_a_config_of_gigabytes(self, saved, other, tmp_path, read):
+        path = tmp_path / "large.keras"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("config.json", b"[" * 10**8)
+        assert "unpack to 100000000 bytes" in refused_by(path, lambda path: read(other, path))
+
+    @pytest.mark.parametrize("config", [b'{"a":' * 10**5, b"[" * 10**5], ids=["objects", "lists"])
+    def test_a_config_without_end(self, other, tmp_path, config):
+        path = tmp_path / "deep.keras"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("config.json", config)
+        refused_by(path, lambda path: load_keras_file(other, path))
+        refused_by(path, lambda path: read_model_file(path))
 
     def test_a_config_that_is_none(self, other, tmp_path):
         path = tmp_path / "text.keras"
