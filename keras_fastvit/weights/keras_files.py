@@ -4,7 +4,6 @@ import io
 import json
 import os
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,18 +70,16 @@ def _opened(path: Path, variant: str) -> Iterator[Any]:
     try:
         with h5py.File(_archived_weights(path, variant) if archived else path, "r") as file:
             yield file
-    except (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # of damaged files h5py and zipfile raise almost anything
+        if isinstance(error, ValueError) and str(path) in str(error):
+            raise  # says already what is wrong
         expected = f"a complete {'.keras' if archived else '.weights.h5'} file"
-        received = f"{contents(path)} ({type(error).__name__}: {error})"
+        received = f"{contents(path)} ({shown(f'{type(error).__name__}: {error}')})"
         raise refusal(path, expected, received) from error
 
 
 def _archived_weights(path: Path, variant: str) -> io.BytesIO:
-    try:
-        checked_entries(path)
-    except ValueError as error:
-        received = f"{contents(path)} ({shown(str(error))})"
-        raise refusal(path, "a complete .keras file", received) from error
+    checked_entries(path)
     with zipfile.ZipFile(path) as archive:
         try:
             config = json.loads(archive.read(_ARCHIVED_CONFIG))

@@ -522,6 +522,14 @@ def make_integers(file):
     file[TENSOR] = array
 
 
+def make_strange_floats(file):
+    shape = file[TENSOR].shape
+    del file[TENSOR]
+    kind = h5py.h5t.IEEE_F32LE.copy()
+    kind.set_ebias(1000)
+    h5py.h5d.create(file.id, TENSOR.encode(), kind, h5py.h5s.create_simple(shape))
+
+
 def link(file):
     folder = pathlib.Path(file.filename).parent
     with h5py.File(folder / "elsewhere.h5", "w") as elsewhere:
@@ -551,6 +559,7 @@ class TestKerasFilesThatDoNotFit:
             (spoil(np.nan), "1 values that are NaN or infinite"),
             (spoil(np.inf), "1 values that are NaN or infinite"),
             (make_integers, "Received: int32"),
+            (make_strange_floats, "Expected a complete .weights.h5 file"),
             (link, "1 missing"),
             (map_elsewhere, "in another file"),
         ],
