@@ -15,7 +15,7 @@ the inference form, a plain `keras.Model`.
 """
 
 import os
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import keras
 
@@ -426,7 +426,8 @@ def _instantiate(
             arguments["input_shape"] = (
                 (3, side, side) if data_format == "channels_first" else (side, side, 3)
             )
-    model = FastViT(variant, include_top=include_top, **arguments)
+    own = cast(ModelArguments, arguments)  # all but `ema`, which is taken out
+    model = FastViT(variant, include_top=include_top, **own)
     if found is not None and load_weights(model, found, ema):
         return model.fuse()
     return model

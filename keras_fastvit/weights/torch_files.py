@@ -135,8 +135,8 @@ def _checked_archive(path: Path) -> bool:
         received = f"{contents(path)} ({shown(str(error))})"
         raise refusal(path, "a complete checkpoint of PyTorch", received) from error
     if any(entry.filename.endswith("/constants.pkl") for entry in entries):
-        error = refusal(path, "a checkpoint of tensors", "a TorchScript program, which was not run")
-        raise _with_a_way_on(error, path, program=True)
+        refused = refusal(path, "a checkpoint of tensors", "a TorchScript program, not run")
+        raise _with_a_way_on(refused, path, program=True)
     compressed = [x.filename for x in entries if x.compress_type != zipfile.ZIP_STORED]
     if compressed:
         expected = "an archive as torch.save writes it, not compressed"

@@ -367,7 +367,7 @@ class TestNames:
         with pytest.raises(ValueError, match="Unknown FastViT variant"):
             find_weights("imagenet", "fastvit_t9")
 
-    @pytest.mark.parametrize("weights", ["imagnet", "model.bin", "model.h5", Path("imagenet"), 3])
+    @pytest.mark.parametrize("weights", ["imagnet", "model.onnx", "model.h5", Path("imagenet"), 3])
     def test_unknown_weights(self, weights):
         with pytest.raises(
             ValueError, match=r"Unknown `weights`\. Expected None, 'imagenet'"
