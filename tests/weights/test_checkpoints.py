@@ -359,6 +359,7 @@ def training(states, tmp_path):
     return path
 
 
+@pytest.mark.filterwarnings("default:.*holds several FastViTs:UserWarning")
 @pytest.mark.parametrize("words", [["--no-ema"], []])
 def test_port_takes_no_ema_and_says_what_it_took(training, states, tmp_path, capsys, words):
     output = tmp_path / "bare.safetensors"
