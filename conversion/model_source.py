@@ -30,6 +30,7 @@ class ModelSource:
         text_embeddings: File of those that make an image tower a classifier; None if it is one.
         crop_pct: Share of an image's short side that the crop keeps; None for the weights' own.
         normalization: How images are normalised; None for the variant's own.
+        ema: Whether of a checkpoint with weights averaged over the training (EMA), those are taken.
     """
 
     model: str
@@ -39,6 +40,7 @@ class ModelSource:
     text_embeddings: Path | None = None
     crop_pct: float | None = None
     normalization: str | None = None
+    ema: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def load_model(source: ModelSource) -> keras.Model:
         ValueError: If an argument is out of range, or weights or text embeddings do not fit the
             others.
         OSError: If the weights or the text embeddings cannot be read or fetched.
-        ImportError: If the weights are a pickle (`.pth`, `.pt`) and PyTorch is not installed.
+        ImportError: If the weights are a pickle (`.pth`, `.ckpt` …) and PyTorch is not installed.
     """
     if source.text_embeddings is None:
         return _without_text(source)
@@ -97,6 +99,7 @@ def _without_text(source: ModelSource) -> keras.Model:
         classes = found.classes
     return CONSTRUCTORS[source.model](
         weights=source.weights,
+        ema=source.ema,
         classes=classes,
         input_shape=None if source.image_size is None else (*source.image_size, 3),
         data_format="channels_last",

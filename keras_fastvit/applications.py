@@ -7,13 +7,15 @@ are under Apple's licence. Those of the image towers, and what is made of them, 
 non-commercial research only: a warning that is logged once says so. NOTICE has the texts.
 
 ImageNet's and the image towers' weights are loaded without their head, and a warning is logged, if
-the model has another number of `classes`. A file may be a `.weights.h5`, `.keras`, `.safetensors`,
-`.pth`, `.pth.tar` or `.pt` file; the last three need PyTorch. A file of folded branches
-(Apple's `_reparam`) gives the inference form, a plain `keras.Model`.
+the model has another number of `classes`. A file may be a `.weights.h5`, `.keras` or `.safetensors`
+file, or a pickle of PyTorch's (`.pth`, `.pt`, `.tar`, `.ckpt`, `.bin`), which needs PyTorch. Of a
+training's checkpoint the weights averaged over the training (EMA) are taken, as in timm, and a
+warning says so; `ema=False` takes the others. A file of folded branches (Apple's `_reparam`) gives
+the inference form, a plain `keras.Model`.
 """
 
 import os
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import keras
 
@@ -23,10 +25,21 @@ from keras_fastvit.weights.loading import load_weights
 from keras_fastvit.weights.named import NamedWeights, find_weights
 
 
+class ConstructorArguments(ModelArguments, total=False):
+    """Arguments of the constructors by keyword: those of `FastViT`, and of a file of weights.
+
+    Attributes:
+        ema: Whether of a checkpoint that holds weights averaged over the training (EMA) too, those
+            are taken. Default: True.
+    """
+
+    ema: bool
+
+
 def FastViTT8(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = "imagenet",
-    **arguments: Unpack[ModelArguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-T8, 4.0 million parameters: 76.2 % ImageNet-1k top-1 released, 77.2 % distilled.
 
@@ -34,8 +47,8 @@ def FastViTT8(
         include_top: Whether global pooling and a classifier follow the feature map.
         weights: `"imagenet"`, `"imagenet_distilled"` or `"fashion_mnist"` (10 classes at 64×64,
             part of this package); the path of a file; None for random weights.
-        **arguments: Further arguments of `FastViT`. Default of `input_shape` with the top and named
-            weights: the size that they were trained at.
+        **arguments: `ema` of a checkpoint, and further arguments of `FastViT`. Default of
+            `input_shape` with the top and named weights: the size that they were trained at.
 
     Returns:
         A `FastViT`, or its inference form if the file holds that.
@@ -56,7 +69,7 @@ def FastViTT8(
 def FastViTT12(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = "imagenet",
-    **arguments: Unpack[ModelArguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-T12, 7.6 million parameters: 79.3 % ImageNet-1k top-1 released, 80.3 % distilled.
 
@@ -64,8 +77,8 @@ def FastViTT12(
         include_top: Whether global pooling and a classifier follow the feature map.
         weights: `"imagenet"` or `"imagenet_distilled"`; the path of a file; None for random
             weights.
-        **arguments: Further arguments of `FastViT`. Default of `input_shape` with the top and named
-            weights: the size that they were trained at.
+        **arguments: `ema` of a checkpoint, and further arguments of `FastViT`. Default of
+            `input_shape` with the top and named weights: the size that they were trained at.
 
     Returns:
         A `FastViT`, or its inference form if the file holds that.
@@ -85,7 +98,7 @@ def FastViTT12(
 def FastViTS12(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = "imagenet",
-    **arguments: Unpack[ModelArguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-S12, 9.5 million parameters: 79.9 % ImageNet-1k top-1 released, 81.1 % distilled.
 
@@ -93,8 +106,8 @@ def FastViTS12(
         include_top: Whether global pooling and a classifier follow the feature map.
         weights: `"imagenet"` or `"imagenet_distilled"`; the path of a file; None for random
             weights.
-        **arguments: Further arguments of `FastViT`. Default of `input_shape` with the top and named
-            weights: the size that they were trained at.
+        **arguments: `ema` of a checkpoint, and further arguments of `FastViT`. Default of
+            `input_shape` with the top and named weights: the size that they were trained at.
 
     Returns:
         A `FastViT`, or its inference form if the file holds that.
@@ -114,7 +127,7 @@ def FastViTS12(
 def FastViTSA12(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = "imagenet",
-    **arguments: Unpack[ModelArguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-SA12, 11.6 million parameters: 80.9 % ImageNet-1k top-1 released, 81.9 % distilled.
 
@@ -122,8 +135,8 @@ def FastViTSA12(
         include_top: Whether global pooling and a classifier follow the feature map.
         weights: `"imagenet"` or `"imagenet_distilled"`; the path of a file; None for random
             weights.
-        **arguments: Further arguments of `FastViT`. Default of `input_shape` with the top and named
-            weights: the size that they were trained at.
+        **arguments: `ema` of a checkpoint, and further arguments of `FastViT`. Default of
+            `input_shape` with the top and named weights: the size that they were trained at.
 
     Returns:
         A `FastViT`, or its inference form if the file holds that.
@@ -143,7 +156,7 @@ def FastViTSA12(
 def FastViTSA24(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = "imagenet",
-    **arguments: Unpack[ModelArguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-SA24, 21.6 million parameters: 82.7 % ImageNet-1k top-1 released, 83.4 % distilled.
 
@@ -151,8 +164,8 @@ def FastViTSA24(
         include_top: Whether global pooling and a classifier follow the feature map.
         weights: `"imagenet"` or `"imagenet_distilled"`; the path of a file; None for random
             weights.
-        **arguments: Further arguments of `FastViT`. Default of `input_shape` with the top and named
-            weights: the size that they were trained at.
+        **arguments: `ema` of a checkpoint, and further arguments of `FastViT`. Default of
+            `input_shape` with the top and named weights: the size that they were trained at.
 
     Returns:
         A `FastViT`, or its inference form if the file holds that.
@@ -172,7 +185,7 @@ def FastViTSA24(
 def FastViTSA36(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = "imagenet",
-    **arguments: Unpack[ModelArguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-SA36, 31.5 million parameters: 83.6 % ImageNet-1k top-1 released, 84.2 % distilled.
 
@@ -180,8 +193,8 @@ def FastViTSA36(
         include_top: Whether global pooling and a classifier follow the feature map.
         weights: `"imagenet"` or `"imagenet_distilled"`; the path of a file; None for random
             weights.
-        **arguments: Further arguments of `FastViT`. Default of `input_shape` with the top and named
-            weights: the size that they were trained at.
+        **arguments: `ema` of a checkpoint, and further arguments of `FastViT`. Default of
+            `input_shape` with the top and named weights: the size that they were trained at.
 
     Returns:
         A `FastViT`, or its inference form if the file holds that.
@@ -201,7 +214,7 @@ def FastViTSA36(
 def FastViTMA36(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = "imagenet",
-    **arguments: Unpack[ModelArguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-MA36, 44.1 million parameters: 83.9 % ImageNet-1k top-1 released, 84.6 % distilled.
 
@@ -209,8 +222,8 @@ def FastViTMA36(
         include_top: Whether global pooling and a classifier follow the feature map.
         weights: `"imagenet"` or `"imagenet_distilled"`; the path of a file; None for random
             weights.
-        **arguments: Further arguments of `FastViT`. Default of `input_shape` with the top and named
-            weights: the size that they were trained at.
+        **arguments: `ema` of a checkpoint, and further arguments of `FastViT`. Default of
+            `input_shape` with the top and named weights: the size that they were trained at.
 
     Returns:
         A `FastViT`, or its inference form if the file holds that.
@@ -230,7 +243,7 @@ def FastViTMA36(
 def FastViTMCi0(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    **arguments: Unpack[ModelArguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-MCi0, an image tower of MobileCLIP, 11.4 million parameters.
 
@@ -241,8 +254,8 @@ def FastViTMCi0(
         include_top: Whether global pooling and a projection to the embedding follow.
         weights: `"mobileclip"` or `"mobileclip2"`, for non-commercial research only;
             the path of a file; None for random weights.
-        **arguments: Further arguments of `FastViT`. Defaults: `classes=512`, the embedding's
-            channels, and `classifier_activation=None`.
+        **arguments: `ema` of a checkpoint, and further arguments of `FastViT`. Defaults:
+            `classes=512`, the embedding's channels, and `classifier_activation=None`.
 
     Returns:
         A `FastViT`, or its inference form if the file holds that.
@@ -262,7 +275,7 @@ def FastViTMCi0(
 def FastViTMCi1(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    **arguments: Unpack[ModelArguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-MCi1, an image tower of MobileCLIP, 21.5 million parameters.
 
@@ -273,8 +286,8 @@ def FastViTMCi1(
         include_top: Whether global pooling and a projection to the embedding follow.
         weights: `"mobileclip"`, for non-commercial research only;
             the path of a file; None for random weights.
-        **arguments: Further arguments of `FastViT`. Defaults: `classes=512`, the embedding's
-            channels, and `classifier_activation=None`.
+        **arguments: `ema` of a checkpoint, and further arguments of `FastViT`. Defaults:
+            `classes=512`, the embedding's channels, and `classifier_activation=None`.
 
     Returns:
         A `FastViT`, or its inference form if the file holds that.
@@ -294,7 +307,7 @@ def FastViTMCi1(
 def FastViTMCi2(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    **arguments: Unpack[ModelArguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-MCi2, an image tower of MobileCLIP, 35.8 million parameters.
 
@@ -305,8 +318,8 @@ def FastViTMCi2(
         include_top: Whether global pooling and a projection to the embedding follow.
         weights: `"mobileclip"` or `"mobileclip2"`, for non-commercial research only;
             the path of a file; None for random weights.
-        **arguments: Further arguments of `FastViT`. Defaults: `classes=512`, the embedding's
-            channels, and `classifier_activation=None`.
+        **arguments: `ema` of a checkpoint, and further arguments of `FastViT`. Defaults:
+            `classes=512`, the embedding's channels, and `classifier_activation=None`.
 
     Returns:
         A `FastViT`, or its inference form if the file holds that.
@@ -326,7 +339,7 @@ def FastViTMCi2(
 def FastViTMCi3(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    **arguments: Unpack[ModelArguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-MCi3, an image tower of MobileCLIP, 125.2 million parameters.
 
@@ -337,8 +350,8 @@ def FastViTMCi3(
         include_top: Whether global pooling and a projection to the embedding follow.
         weights: `"mobileclip2"`, for non-commercial research only;
             the path of a file; None for random weights.
-        **arguments: Further arguments of `FastViT`. Defaults: `classes=768`, the embedding's
-            channels, and `classifier_activation=None`.
+        **arguments: `ema` of a checkpoint, and further arguments of `FastViT`. Defaults:
+            `classes=768`, the embedding's channels, and `classifier_activation=None`.
 
     Returns:
         A `FastViT`, or its inference form if the file holds that.
@@ -358,7 +371,7 @@ def FastViTMCi3(
 def FastViTMCi4(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    **arguments: Unpack[ModelArguments],
+    **arguments: Unpack[ConstructorArguments],
 ) -> keras.Model:
     """FastViT-MCi4, an image tower of MobileCLIP, 321.8 million parameters.
 
@@ -369,8 +382,8 @@ def FastViTMCi4(
         include_top: Whether global pooling and a projection to the embedding follow.
         weights: `"mobileclip2"`, for non-commercial research only;
             the path of a file; None for random weights.
-        **arguments: Further arguments of `FastViT`. Defaults: `classes=768`, the embedding's
-            channels, and `classifier_activation=None`.
+        **arguments: `ema` of a checkpoint, and further arguments of `FastViT`. Defaults:
+            `classes=768`, the embedding's channels, and `classifier_activation=None`.
 
     Returns:
         A `FastViT`, or its inference form if the file holds that.
@@ -391,9 +404,10 @@ def _instantiate(
     variant: str,
     include_top: bool,
     weights: str | os.PathLike[str] | None,
-    arguments: ModelArguments,
+    arguments: ConstructorArguments,
 ) -> keras.Model:
     row = get_variant(variant)
+    ema = arguments.pop("ema", True)
     arguments.setdefault("classes", row.classes)
     arguments.setdefault("classifier_activation", row.classifier_activation)
     found = None if weights is None else find_weights(weights, variant)
@@ -412,8 +426,9 @@ def _instantiate(
             arguments["input_shape"] = (
                 (3, side, side) if data_format == "channels_first" else (side, side, 3)
             )
-    model = FastViT(variant, include_top=include_top, **arguments)
-    if found is not None and load_weights(model, found):
+    own = cast(ModelArguments, arguments)  # all but `ema`, which is taken out
+    model = FastViT(variant, include_top=include_top, **own)
+    if found is not None and load_weights(model, found, ema):
         return model.fuse()
     return model
 

@@ -131,6 +131,7 @@ def run(args: argparse.Namespace) -> int:
             crop_pct=crop_pct,
             normalization=normalization,
             corrupted=corrupted,
+            ema=args.ema,
             progress=progress,
         )
     for table in report.to_tables(evaluations):

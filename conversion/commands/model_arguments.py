@@ -50,6 +50,7 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(weights_names())}, {RANDOM} (untrained, to measure speed), or the path "
         f"of a {', '.join(SUFFIXES)} file",
     )
+    add_ema_argument(parser)
     parser.add_argument(
         "--classes",
         type=int,
@@ -81,6 +82,17 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         choices=NORMALIZATIONS,
         help="mean and standard deviation that images are normalised with; default: those of the "
         f"variant that the model is or has the name of, else {DEFAULT_NORMALIZATION}",
+    )
+
+
+def add_ema_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds `--no-ema`."""
+    parser.add_argument(
+        "--no-ema",
+        dest="ema",
+        action="store_false",
+        help="of a checkpoint that holds weights averaged over the training (EMA) too, take the "
+        "others",
     )
 
 
@@ -187,6 +199,7 @@ def source_of(args: argparse.Namespace) -> "ModelSource":
         args.text_embeddings,
         args.crop_pct,
         args.normalization,
+        args.ema,
     )
 
 

@@ -3,14 +3,16 @@
     keras-fastvit port INPUT --model fastvit_t8 --output W.weights.h5
     keras-fastvit port INPUT --model fastvit_t8 --to timm --output W.safetensors
 
-INPUT is anything that `weights=` of the model takes: a name such as `imagenet`, or a `.pth`,
-`.pth.tar`, `.pt`, `.safetensors`, `.weights.h5` or `.keras` file. Prints what it has written.
+INPUT is anything that `weights=` of the model takes: a name such as `imagenet`, or a checkpoint of
+PyTorch (`.safetensors`, `.pth`, `.ckpt` …), a `.weights.h5` or a `.keras` file. Prints what it has
+written.
 """
 
 import argparse
 from pathlib import Path
 
 from keras_fastvit.architecture.variants import VARIANTS
+from keras_fastvit.conversion.commands.model_arguments import add_ema_argument
 
 LAYOUTS = ("keras", "timm", "apple")
 
@@ -26,12 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--classes", type=int, help="classes of a file's classifier; default: the variant's"
     )
+    add_ema_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit status."""
     from keras_fastvit.weights.porting import port_weights
 
-    port_weights(args.input, args.model, args.output, args.to, args.classes)
+    port_weights(args.input, args.model, args.output, args.to, args.classes, args.ema)
     print(f"{args.output}: {args.output.stat().st_size} bytes, {args.to}'s layout")
     return 0

@@ -38,8 +38,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_fastvit.architecture.variants import VARIANTS
+from keras_fastvit.conversion.commands.model_arguments import add_ema_argument
 from keras_fastvit.conversion.commands.running import UsageError
 from keras_fastvit.training.recipes import RECIPES
+from keras_fastvit.weights.file_kinds import SUFFIXES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,9 +77,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         metavar="W",
-        help="what to start from: imagenet, imagenet_distilled, or the path of a .weights.h5, "
-        ".keras, .safetensors, .pth or .pth.tar file; default: random weights",
+        help="what to start from: imagenet, imagenet_distilled, or the path of a "
+        f"{', '.join(SUFFIXES)} file; default: random weights",
     )
+    add_ema_argument(parser)
     parser.add_argument("--output", type=Path, metavar="RUN", help="folder to write to")
     for name, unit in (("--batch-size", "images a step"), ("--image-size", "side in pixels")):
         parser.add_argument(
@@ -210,6 +213,7 @@ def _classify(args: argparse.Namespace, console: "Console") -> None:
         args.model,
         recipe,
         weights=args.weights,
+        ema=args.ema,
         teacher=args.teacher,
         seed=args.seed,
         command=["keras-fastvit", *args.argv],
@@ -234,7 +238,7 @@ def _segment(args: argparse.Namespace, console: "Console") -> None:
     if args.evaluate is not None:
         model = task.read_model(args.evaluate)
     else:
-        names = ("weights", "steps", "batch_size", "image_size", "learning_rate", "seed")
+        names = ("weights", "ema", "steps", "batch_size", "image_size", "learning_rate", "seed")
         model = task.train(
             find_scenes(args.data, "training"),
             args.data,
@@ -261,7 +265,7 @@ def _find_hands(args: argparse.Namespace, console: "Console") -> None:
     if args.evaluate is not None:
         model = task.read_model(args.evaluate)
     else:
-        names = ("weights", "epochs", "batch_size", "image_size", "learning_rate", "seed")
+        names = ("weights", "ema", "epochs", "batch_size", "image_size", "learning_rate", "seed")
         model = task.train(
             find_training_hands(args.data),
             mano,

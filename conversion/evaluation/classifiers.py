@@ -88,7 +88,7 @@ def keras_classifier(
         name: For reports; default: the file's or the variant's, and the weights'.
 
     Raises:
-        ImportError: If the weights are a pickle (`.pth`, `.pt`) and PyTorch is not installed.
+        ImportError: If the weights are a pickle (`.pth`, `.ckpt` …) and PyTorch is not installed.
         OSError: If weights or text embeddings cannot be read or fetched.
         ValueError: If weights, text embeddings, labels, size or classes do not fit the model.
     """

@@ -85,6 +85,7 @@ def evaluate(
     crop_pct: float | None = None,
     normalization: str | None = None,
     corrupted: int = 0,
+    ema: bool = True,
     progress: Progress | None = None,
 ) -> list[Evaluation]:
     """Runs models on the images of a folder, and compares their answers with the folders' names.
@@ -110,6 +111,7 @@ def evaluate(
         normalization: `"imagenet"`, `"clip"` or `"unit"`; default: the variant's.
         corrupted: How many images to classify under each of ImageNet-C's 19 corruptions at five
             severities as well, evenly from all of them.
+        ema: Whether of a checkpoint with weights averaged over the training (EMA), those are taken.
         progress: Where progress is shown; default: nowhere.
 
     Returns:
@@ -149,6 +151,7 @@ def evaluate(
             text_embeddings=None if text_embeddings is None else Path(text_embeddings),
             crop_pct=crop_pct,
             normalization=normalization,
+            ema=ema,
         )
         for i, model in enumerate(names)
         if i not in found

@@ -61,6 +61,7 @@ def train(
     recipe: Recipe,
     *,
     weights: str | os.PathLike[str] | None = None,
+    ema: bool = True,
     teacher: keras.Model | str | os.PathLike[str] | None = None,
     seed: int = 0,
     command: Sequence[str] | None = None,
@@ -82,6 +83,7 @@ def train(
         variant: Name of a row of `variants.py`, such as `"fastvit_t8"`.
         recipe: How to train, from `get_recipe`.
         weights: What to start from, as in the variants' constructors; None for random weights.
+        ema: Whether of a checkpoint with weights averaged over its training, those are taken.
         teacher: For a distilled recipe: a model, or a `.keras` file with one, that maps the same
             normalised images to scores of the same classes, sorted by name. It is frozen.
         seed: Seed of all that is random, 0 or more.
@@ -106,14 +108,14 @@ def train(
     """
     console = Console(quiet=True, force_terminal=False) if console is None else console
     root = Path(data).resolve()
-    start = starting_point(variant, weights, recipe)
+    start = starting_point(variant, weights, recipe, ema)
     recipe = replace(recipe, image_size=start.side)
     if recipe.distilled != (teacher is not None):
         expected = "a teacher" if recipe.distilled else "no teacher"
         raise ValueError(
             f"Recipe '{recipe.name}' expects {expected}. Received: teacher={teacher!r}"
         )
-    folder = RunFolder(output, _arguments(root, variant, weights, recipe, teacher, seed))
+    folder = RunFolder(output, _arguments(root, variant, weights, ema, recipe, teacher, seed))
     found = _training_data(root, folder, seed, console)
     saved = folder.load()
     _describe(found, saved.epoch, recipe, console)
@@ -159,13 +161,14 @@ def train(
 
 
 def _arguments(
-    root: Path, variant: str, weights: Any, recipe: Recipe, teacher: Any, seed: int
+    root: Path, variant: str, weights: Any, ema: bool, recipe: Recipe, teacher: Any, seed: int
 ) -> dict[str, Any]:
     """Returns what a run depends on, for its folder; what a user can change comes first."""
     return {
         "data": str(root),
         "model": variant,
         "weights": None if weights is None else str(weights),
+        "ema": None if ema else False,  # runs of earlier versions have none
         "recipe": recipe.name,
         "teacher": teacher.name if isinstance(teacher, keras.Model) else teacher and str(teacher),
         "epochs": recipe.epochs,

@@ -18,7 +18,10 @@ from keras_fastvit.weights.named import find_weights
 
 
 def backbone(
-    variant: str, weights: str | os.PathLike[str] | None, side: int | None = None
+    variant: str,
+    weights: str | os.PathLike[str] | None,
+    side: int | None = None,
+    ema: bool = True,
 ) -> FastViT:
     """Returns a backbone for square images, without stochastic depth.
 
@@ -26,6 +29,7 @@ def backbone(
         variant: Name of a row of `variants.py`.
         weights: A name or the path of a file, as for the variants' constructors, or None.
         side: Side of the images in pixels; None for any.
+        ema: Whether of a checkpoint with weights averaged over its training, those are taken.
 
     Raises:
         ImportError: If PyTorch is needed and not installed.
@@ -40,7 +44,7 @@ def backbone(
         data_format="channels_last",
     )
     if weights is not None:
-        load_weights(model, find_weights(weights, variant))
+        load_weights(model, find_weights(weights, variant), ema)
     return model
 
 

@@ -25,6 +25,7 @@ class StartingPoint:
         crop_pct: Share of an image's short side that the validation's crop keeps.
         normalization: How images are normalised; see `preprocess_input`.
         drop_path_rate: Stochastic depth rate of the last block.
+        ema: Whether of a checkpoint with weights averaged over its training, those are taken.
     """
 
     variant: str
@@ -33,6 +34,7 @@ class StartingPoint:
     crop_pct: float
     normalization: str
     drop_path_rate: float
+    ema: bool = True
 
     def build(self, classes: int) -> FastViT:
         """Returns the model with random weights, giving logits `(batch, classes)`."""
@@ -56,11 +58,11 @@ class StartingPoint:
         if self.weights is None:
             return
         try:
-            load_weights(model, self.weights)
+            load_weights(model, self.weights, self.ema)
         except ValueError:
             backbone = FastViT.from_config({**model.get_config(), "include_top": False})
             try:
-                load_weights(backbone, self.weights)
+                load_weights(backbone, self.weights, self.ema)
             except ValueError:
                 backbone = None
             if backbone is None:
@@ -75,7 +77,7 @@ class StartingPoint:
 
 
 def starting_point(
-    variant: str, weights: str | os.PathLike[str] | None, recipe: Recipe
+    variant: str, weights: str | os.PathLike[str] | None, recipe: Recipe, ema: bool = True
 ) -> StartingPoint:
     """Returns where a training of a variant by a recipe starts.
 
@@ -98,4 +100,5 @@ def starting_point(
         named.crop_pct if named else row.crop_pct,
         row.normalization,
         row.drop_path_rate_distilled if recipe.distilled else row.drop_path_rate,
+        ema,
     )

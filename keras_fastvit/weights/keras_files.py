@@ -4,15 +4,15 @@ import io
 import json
 import os
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from keras_fastvit.architecture.model import FastViT
+from keras_fastvit.archives import checked_entries
 from keras_fastvit.graph.keras_internals import saving_lib
-from keras_fastvit.weights.file_kinds import contents, existing_file, refusal
+from keras_fastvit.weights.file_kinds import contents, existing_file, refusal, shown
 from keras_fastvit.weights.variables import HEAD, check_names, checked, weights_of
 
 _ARCHIVED_CONFIG = "config.json"
@@ -70,13 +70,16 @@ def _opened(path: Path, variant: str) -> Iterator[Any]:
     try:
         with h5py.File(_archived_weights(path, variant) if archived else path, "r") as file:
             yield file
-    except (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # of damaged files h5py and zipfile raise almost anything
+        if isinstance(error, ValueError) and str(path) in str(error):
+            raise  # says already what is wrong
         expected = f"a complete {'.keras' if archived else '.weights.h5'} file"
-        received = f"{contents(path)} ({type(error).__name__}: {error})"
+        received = f"{contents(path)} ({shown(f'{type(error).__name__}: {error}')})"
         raise refusal(path, expected, received) from error
 
 
 def _archived_weights(path: Path, variant: str) -> io.BytesIO:
+    checked_entries(path)
     with zipfile.ZipFile(path) as archive:
         try:
             config = json.loads(archive.read(_ARCHIVED_CONFIG))

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 from keras_fastvit.architecture.model import FastViT
-from keras_fastvit.arrays import Array
 from keras_fastvit.weights.file_kinds import KERAS_SUFFIXES
 from keras_fastvit.weights.keras_files import load_keras_file
 from keras_fastvit.weights.named import NamedWeights
+from keras_fastvit.weights.stored_tensor import StoredTensor
 from keras_fastvit.weights.torch_files import read_torch_file
 from keras_fastvit.weights.torch_state import load_torch_state
 
@@ -22,7 +22,7 @@ SECONDS_TO_REACH = 5.0
 """How long a hub that does not answer is asked again."""
 
 
-def load_weights(model: FastViT, weights: NamedWeights | Path) -> bool:
+def load_weights(model: FastViT, weights: NamedWeights | Path, ema: bool = True) -> bool:
     """Loads weights strictly; on an error the model is left as it was.
 
     Of named weights with another number of classes than the model's all but the classifier is
@@ -31,6 +31,8 @@ def load_weights(model: FastViT, weights: NamedWeights | Path) -> bool:
     Args:
         model: A FastViT in training form. Without a classifier, that of the weights is not used.
         weights: What `find_weights` has returned.
+        ema: Whether of a checkpoint that holds weights averaged over the training (EMA) too, those
+            are taken.
 
     Returns:
         Whether the checkpoint's branches were folded, as in Apple's `_reparam` files; the model
@@ -38,14 +40,14 @@ def load_weights(model: FastViT, weights: NamedWeights | Path) -> bool:
 
     Raises:
         OSError: If the file cannot be read or fetched.
-        ImportError: If a pickle (`.pth`, `.pt`) is to be read and PyTorch is not installed.
+        ImportError: If a pickle (`.pth`, `.ckpt` …) is to be read and PyTorch is not installed.
         ValueError: If the file is damaged or does not fit the model.
     """
     if isinstance(weights, Path):
         if weights.name.endswith(KERAS_SUFFIXES):
             load_keras_file(model, weights)
             return False
-        return load_torch_state(model, read_torch_file(weights), str(weights))
+        return load_torch_state(model, read_torch_file(weights), str(weights), ema=ema)
     config = model.get_config()
     skip_head = config["include_top"] and config["classes"] != weights.classes
     if skip_head:
@@ -70,7 +72,7 @@ def _say_research_only(licence: str) -> None:
     )
 
 
-def _read_named(weights: NamedWeights) -> dict[str, Array]:
+def _read_named(weights: NamedWeights) -> dict[str, StoredTensor]:
     if weights.repository is None:
         return read_torch_file(_DATA / weights.file)
     path = _fetched(weights.repository, weights)
@@ -82,7 +84,7 @@ def _read_named(weights: NamedWeights) -> dict[str, Array]:
         raise ValueError(
             f"'{weights.source}', as fetched for '{weights.name}' weights of {weights.variant}, is "
             f"damaged and was removed from the cache; call again to fetch it anew. {error}"
-        ) from error
+        ) from None
 
 
 def _fetched(repository: str, weights: NamedWeights) -> Path:
@@ -99,7 +101,7 @@ def _fetched(repository: str, weights: NamedWeights) -> Path:
             f"Cannot fetch '{weights.source}' for '{weights.name}' weights of {weights.variant}: "
             f"download {address} by hand, and give the file's path as `weights=` or --weights. "
             f"Expected the file in the cache or at that address. Received: {_reasons(error)}"
-        ) from error
+        ) from None  # its own causes are in the message; with the libraries' it takes 60 lines
 
 
 def _reach(address: str) -> None:

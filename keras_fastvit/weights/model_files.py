@@ -6,6 +6,8 @@ from pathlib import Path
 
 import keras
 
+from keras_fastvit.archives import checked_entries
+
 _LONGEST_REASON = 300
 
 
@@ -26,6 +28,7 @@ def read_model_file(path: str | os.PathLike[str]) -> keras.Model:
     try:
         if not zipfile.is_zipfile(path):
             raise ValueError("a folder" if path.is_dir() else f"{path.stat().st_size} other bytes")
+        checked_entries(path)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever its layers' code does
         # Keras repeats the innermost error at the end of each one around it.

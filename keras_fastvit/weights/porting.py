@@ -29,6 +29,7 @@ def port_weights(
     output: str | Path,
     to: Layout = "keras",
     classes: int | None = None,
+    ema: bool = True,
 ) -> None:
     """Writes weights in another layout.
 
@@ -41,11 +42,13 @@ def port_weights(
         output: File to write: `.weights.h5`, or `.safetensors` for timm's and Apple's layout.
         to: Whose layout.
         classes: Number of classes; default: that of the named weights, of a file the variant's.
+        ema: Whether of a checkpoint that holds weights averaged over the training (EMA) too, those
+            are taken.
 
     Raises:
         ValueError: If an argument is not one of the above, or the weights do not fit the variant.
         OSError: If a file cannot be read, fetched or written.
-        ImportError: If a pickle (`.pth`, `.pt`) is to be read and PyTorch is not installed.
+        ImportError: If a pickle (`.pth`, `.ckpt` …) is to be read and PyTorch is not installed.
     """
     if to not in SUFFIXES or not str(output).endswith(SUFFIXES[to]):
         expected = ", ".join(f"{suffix} for {name!r}" for name, suffix in SUFFIXES.items())
@@ -53,10 +56,12 @@ def port_weights(
             f"The output's name must end in its layout's suffix. Expected {expected}. "
             f"Received: output='{output}' for {to!r}"
         )
-    write(load(weights, variant, classes), output, to)
+    write(load(weights, variant, classes, ema), output, to)
 
 
-def load(weights: str | Path, variant: str, classes: int | None = None) -> FastViT:
+def load(
+    weights: str | Path, variant: str, classes: int | None = None, ema: bool = True
+) -> FastViT:
     """Returns a variant in training form that takes images of any size and returns logits.
 
     Raises:
@@ -77,7 +82,7 @@ def load(weights: str | Path, variant: str, classes: int | None = None) -> FastV
         data_format="channels_last",
         dtype="float32",
     )
-    load_weights(model, found)
+    load_weights(model, found, ema)
     return model
 
 

@@ -2,15 +2,26 @@
 
 import os
 import re
+import zipfile
+from collections import deque
 from collections.abc import Mapping
+from functools import partial
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
+from keras_fastvit.archives import checked_entries
 from keras_fastvit.arrays import Array
-from keras_fastvit.weights.file_kinds import PICKLES, contents, existing_file, refusal
-
-STATE_KEYS = ("state_dict", "state_dict_ema", "model")
-"""Where training checkpoints keep the weights, the first that is there."""
+from keras_fastvit.weights.candidates import LONGEST_NAME
+from keras_fastvit.weights.file_kinds import (
+    PICKLES,
+    contents,
+    existing_file,
+    listed,
+    refusal,
+    shown,
+)
+from keras_fastvit.weights.stored_tensor import StoredTensor
 
 INERT_GLOBALS = (
     "argparse.Namespace",
@@ -21,15 +32,19 @@ INERT_GLOBALS = (
 """What training checkpoints carry beside the weights. It is read past: none of it is called."""
 
 
-def read_torch_file(path: str | os.PathLike[str]) -> dict[str, Array]:
-    """Reads the tensors of a `.safetensors`, `.pth`, `.pth.tar` or `.pt` file.
+_BYTEARRAY = tuple(f"c{module}\nbytearray\n".encode() for module in ("builtins", "__builtin__"))
+"""What torch calls though it takes any memory that its argument says; no checkpoint has it."""
 
-    A pickle (all but the first) cannot run code: only tensors, plain containers and the names in
-    `INERT_GLOBALS` are accepted in it.
+
+def read_torch_file(path: str | os.PathLike[str]) -> dict[str, StoredTensor]:
+    """Finds the tensors of a `.safetensors` file, or of a pickle (`.pth`, `.ckpt`, `.bin` …).
+
+    A pickle cannot run code: only tensors, plain containers and the names in `INERT_GLOBALS` are
+    accepted in it. No tensor's values are read before they are needed.
 
     Returns:
-        Name to array, in the file's dtype (bfloat16 of a pickle as float32); a `module.` in front
-        of all names, which parallel training leaves, is removed.
+        Name to tensor; in front of a name stand the keys of the containers around it, such as
+        `state_dict.`.
 
     Raises:
         FileNotFoundError: If there is nothing at `path`.
@@ -38,23 +53,26 @@ def read_torch_file(path: str | os.PathLike[str]) -> dict[str, Array]:
     """
     path = existing_file(path)
     if path.name.endswith(PICKLES):
-        state = _state_dict(_unpickled(path), path)
-    else:
-        state = _read_safetensors(path)
-    if state and all(name.startswith("module.") for name in state):
-        state = {name.removeprefix("module."): array for name, array in state.items()}
-    return state
+        return _tensors(_unpickled(path), path)
+    return _read_safetensors(path)
 
 
-def _read_safetensors(path: Path) -> dict[str, Array]:
+def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
     import safetensors
-    from safetensors.numpy import load_file
 
+    found = {}
     try:
-        return load_file(path)
+        file = safetensors.safe_open(path, framework="np")
+        for name in file.keys():  # noqa: SIM118 - it is no mapping
+            entry = file.get_slice(name)
+            # "F16" and "BF16" as NumPy says it; what is left is no floating dtype.
+            dtype = entry.get_dtype().replace("BF", "bfloat").replace("F", "float")
+            read = partial(file.get_tensor, name)
+            found[name] = StoredTensor(tuple(entry.get_shape()), dtype, read)
     except (safetensors.SafetensorError, KeyError, ValueError) as error:
-        received = f"{contents(path)} ({type(error).__name__}: {error})"
+        received = f"{contents(path)} ({type(error).__name__}: {shown(str(error))})"
         raise refusal(path, "a complete safetensors file", received) from error
+    return found
 
 
 class _Inert:
@@ -80,40 +98,108 @@ def _unpickled(path: Path) -> Any:
             f"Received: {error}"
         ) from error
 
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        if any(data.find(call) >= 0 for call in _BYTEARRAY):
+            raise refusal(path, "a pickle of tensors", "one that calls for bytearray")
+    archive = _checked_archive(path)
     inert: list[Any] = [(_Inert, name) for name in INERT_GLOBALS]
     try:
         with torch.serialization.safe_globals(inert):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            # An archive's tensors are mapped, not read: an optimizer's state is never needed.
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
     except Exception as error:
         message = str(error)
     # Not chained: torch's messages say how to load the file without protection.
     if refused := re.search(r"GLOBAL ([\w.]+)", message):
         expected = f"a pickle of tensors, plain containers and {', '.join(INERT_GLOBALS)} only"
-        received = f"one that calls for {refused[1]}, which was not run"
-        raise refusal(path, expected, received)
+        received = f"one that calls for {shown(refused[1])}, which was not run"
+        raise _with_a_way_on(refusal(path, expected, received), path)
     reason = message.rpartition("WeightsUnpickler error: ")[2].partition(" In PyTorch")[0]
-    received = f"{contents(path)} ({reason.strip().partition(chr(10))[0]})"
+    received = f"{contents(path)} ({shown(reason.strip().partition(chr(10))[0])})"
     raise refusal(path, "a complete checkpoint of PyTorch", received)
 
 
-def _state_dict(content: Any, path: Path) -> dict[str, Array]:
+def _checked_archive(path: Path) -> bool:
+    """Returns whether a file is a zip archive, as `torch.save` writes them, and not another's.
+
+    Raises:
+        ValueError: If it is damaged, a program, compressed, or unpacks to far more than its size:
+            torch takes the memory that its entries say.
+    """
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\x03\x04":  # what torch looks at, too
+            return False
+    try:
+        entries = checked_entries(path)
+    except ValueError as error:
+        received = f"{contents(path)} ({shown(str(error))})"
+        raise refusal(path, "a complete checkpoint of PyTorch", received) from error
+    if any(entry.filename.endswith("/constants.pkl") for entry in entries):
+        refused = refusal(path, "a checkpoint of tensors", "a TorchScript program, not run")
+        raise _with_a_way_on(refused, path, program=True)
+    compressed = [x.filename for x in entries if x.compress_type != zipfile.ZIP_STORED]
+    if compressed:
+        expected = "an archive as torch.save writes it, not compressed"
+        raise refusal(path, expected, f"compressed entries{listed(compressed)}")
+    return True
+
+
+def _with_a_way_on(error: ValueError, path: Path, program: bool = False) -> ValueError:
+    """Adds the lines that save a file's weights alone, for those who trust it."""
+    load, arguments, state = "torch.load", ", weights_only=False", 'content["state_dict"]'
+    if program:
+        load, arguments, state = "torch.jit.load", "", "content.state_dict()"
+    hint = "" if program else "  # or another key; of a whole model: content.state_dict()"
+    error.add_note(
+        "If you trust where the file comes from (these lines run its code), save its weights "
+        "alone, where what made it is installed:\n"
+        "    import torch\n"
+        f'    content = {load}({str(path)!r}, map_location="cpu"{arguments})\n'
+        f'    torch.save({state}, "weights.pth"){hint}'
+    )
+    return error
+
+
+def _tensors(content: Any, path: Path) -> dict[str, StoredTensor]:
+    """Returns the tensors in nested containers; each container is looked into once."""
     import torch
 
-    if isinstance(content, Mapping):
-        content = next((content[key] for key in STATE_KEYS if key in content), content)
-    if not isinstance(content, Mapping):
-        expected = f"a dictionary of tensors, on its own or under {', '.join(STATE_KEYS)}"
-        raise refusal(path, expected, f"a {type(content).__name__}")
-    state = {}
-    for name, tensor in content.items():
-        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
-            expected = "a name and a tensor in each entry of the state dict"
-            raise refusal(path, expected, f"{name!r} with a {type(tensor).__name__}")
-        tensor = tensor.detach()
+    if not isinstance(content, (Mapping, list, tuple)):
+        raise refusal(path, "tensors with names", f"a {type(content).__name__}")
+    found: dict[str, StoredTensor] = {}
+    containers, seen = deque([("", content)]), {id(content)}
+    while containers:
+        prefix, container = containers.popleft()
+        items = container.items() if isinstance(container, Mapping) else enumerate(container)
+        for key, value in items:
+            if not isinstance(key, (str, int)):
+                continue
+            name = f"{prefix}{key}"
+            if len(name) > LONGEST_NAME:
+                continue  # In a pickle one long name may stand in many places.
+            if isinstance(value, torch.Tensor) and not value.is_nested:
+                found.setdefault(name, _stored(value, name, path))
+            elif isinstance(value, (Mapping, list, tuple)) and id(value) not in seen:
+                seen.add(id(value))
+                containers.append((f"{name}.", value))
+    if not found:
+        received = f"a {type(content).__name__} without any"
+        if isinstance(content, Mapping):
+            keys = listed([str(key) for key in content if isinstance(key, (str, int))])
+            received += f", of {len(content)} keys{keys}"
+        raise refusal(path, "tensors with names", received)
+    return found
+
+
+def _stored(tensor: Any, name: str, path: Path) -> StoredTensor:
+    def read() -> Array:
         try:
             # NumPy knows no bfloat16.
-            state[name] = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+            dense = tensor.detach()
+            array: Array = (dense.float() if dense.is_floating_point() else dense).numpy()
         except (TypeError, RuntimeError) as error:
-            received = f"'{name}' with layout {tensor.layout}, {tensor.dtype}, on {tensor.device}"
-            raise refusal(path, "dense tensors", received) from error
-    return state
+            received = f"'{shown(name)}' with layout {tensor.layout}, {tensor.dtype}"
+            raise refusal(path, "dense tensors", f"{received}, on {tensor.device}") from error
+        return array
+
+    return StoredTensor(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), read)

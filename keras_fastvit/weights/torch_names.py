@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_fastvit.architecture.variants import ATTENTION, Variant
 from keras_fastvit.arrays import Array
+from keras_fastvit.weights.stored_tensor import StoredTensor
 
 Convention = Literal["timm", "apple"]
 Layout = Literal["conv", "depthwise", "dense", "layer_scale", "vector"]
@@ -88,33 +89,26 @@ def layer_names(variant: Variant) -> dict[str, tuple[str, str]]:
     return {**names, "final_conv": ("final_conv", "conv_exp"), "head": ("head.fc", "head")}
 
 
-_TOWERS = ("image_encoder.model.", "visual.trunk.")
-"""What stands before the image tower's names in a whole CLIP: Apple's, open_clip's."""
+def with_dense_head(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a state dict in which the matrix that ends Apple's image towers is a dense layer.
 
+    The matrix `head.proj` `(channels, embedding)` becomes the weight of a layer whose bias is zero,
+    as in timm.
 
-def image_tower(state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns what of a whole CLIP's state dict is its image tower's; of any other, all of it.
-
-    Apple's tower ends in a matrix `head.proj` `(channels, embedding)`: it becomes the weight of a
-    dense layer whose bias is zero, as in timm.
-
-    >>> state = {"visual.trunk.stem.0.identity.bias": ..., "text.positional_embedding": ...}
-    >>> image_tower(state)
-    {'stem.0.identity.bias': Ellipsis}
+    >>> state = {"head.proj": np.ones((3, 2))}
+    >>> {name: tensor.shape for name, tensor in with_dense_head(state).items()}
+    {'head.weight': (2, 3), 'head.bias': (2,)}
     """
-    for prefix in _TOWERS:
-        if any(name.startswith(prefix) for name in state):
-            state = {
-                name.removeprefix(prefix): array
-                for name, array in state.items()
-                if name.startswith(prefix)
-            }
-    if "head.proj" in state:
-        head = np.asarray(state["head.proj"])
-        others = {name: array for name, array in state.items() if name != "head.proj"}
-        bias = np.zeros(head.shape[-1:], "float32")
-        return {**others, "head.weight": head.T, "head.bias": bias}
-    return state
+    if "head.proj" not in state:
+        return state
+    matrix = state["head.proj"]
+    sides, dtype = tuple(matrix.shape), getattr(matrix.dtype, "name", matrix.dtype)
+    width = sides[-1:]
+    return {
+        **{name: tensor for name, tensor in state.items() if name != "head.proj"},
+        "head.weight": StoredTensor(sides[::-1], dtype, lambda: np.asarray(matrix).T),
+        "head.bias": StoredTensor(width, "float32", lambda: np.zeros(width, "float32")),
+    }
 
 
 def detect(names: Mapping[str, Any]) -> tuple[Convention, bool] | None:

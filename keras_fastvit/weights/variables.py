@@ -12,7 +12,10 @@ from keras_fastvit.architecture.model import FastViT
 from keras_fastvit.architecture.variants import get_variant
 from keras_fastvit.arrays import Array
 from keras_fastvit.graph.keras_internals import layers_within
+from keras_fastvit.weights.file_kinds import listed
 from keras_fastvit.weights.torch_names import Layout, layer_names, to_torch
+
+_FLOATING = ("float16", "float32", "float64", "bfloat16")
 
 HEAD = "head/"
 """How the paths of the classifier's variables begin."""
@@ -96,11 +99,24 @@ def check_names(expected: Collection[str], received: Collection[str], what: str)
         )
 
 
+def check_shape(tensor: Any, name: str, shape: tuple[int, ...], what: str) -> None:
+    """Checks that a checkpoint's tensor has a variable's shape.
+
+    Raises:
+        ValueError: If it has not.
+    """
+    if tuple(tensor.shape) != shape:
+        raise ValueError(
+            f"Tensor '{name}' in {what} has another shape; is it another variant, or another "
+            f"number of classes? Expected {shape}. Received: {tuple(tensor.shape)}"
+        )
+
+
 def checked(tensor: Any, name: str, shape: tuple[int, ...], what: str) -> Array:
     """Returns a checkpoint's tensor as a float32 array.
 
     Args:
-        tensor: An array, or a dataset of a file, which is not read before its shape is right.
+        tensor: An array, or a tensor of a file, which is not read before its shape is right.
         name: Its name in the checkpoint.
         shape: What its shape must be.
         what: The checkpoint, for the error.
@@ -108,13 +124,8 @@ def checked(tensor: Any, name: str, shape: tuple[int, ...], what: str) -> Array:
     Raises:
         ValueError: If it has another shape, is not of a floating dtype, or not finite.
     """
-    if tuple(tensor.shape) != shape:
-        raise ValueError(
-            f"Tensor '{name}' in {what} has another shape; is it another variant, or another "
-            f"number of classes? Expected {shape}. Received: {tuple(tensor.shape)}"
-        )
-    # NumPy itself does not count bfloat16 among the floating dtypes.
-    if not np.issubdtype(tensor.dtype, np.floating) and tensor.dtype != "bfloat16":
+    check_shape(tensor, name, shape, what)
+    if getattr(tensor.dtype, "name", tensor.dtype) not in _FLOATING:
         raise ValueError(
             f"Tensor '{name}' in {what} holds no weights. Expected a floating dtype. "
             f"Received: {tensor.dtype}"
@@ -127,13 +138,3 @@ def checked(tensor: Any, name: str, shape: tuple[int, ...], what: str) -> Array:
             f"Received: {np.count_nonzero(~np.isfinite(array))} values that are NaN or infinite"
         )
     return array
-
-
-def listed(names: Collection[str]) -> str:
-    """Names the first three, in brackets.
-
-    >>> listed({"b", "a", "c", "d"})
-    ' (a, b, c, …)'
-    """
-    shown = sorted(names)[:3]
-    return f" ({', '.join(shown)}{', …' if len(names) > 3 else ''})" if shown else ""

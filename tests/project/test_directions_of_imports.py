@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # import each other.
 LAYERS = (
     (
+        "keras_fastvit.archives",
         "keras_fastvit.arrays",
         "keras_fastvit.atomic_file",
         "keras_fastvit.moved",

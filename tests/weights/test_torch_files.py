@@ -6,6 +6,7 @@ import io
 import os
 import pathlib
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import tarfile
 import textwrap
 import types
 import zipfile
+from copy import copy as copied
 
 import h5py
 import keras
@@ -23,9 +25,11 @@ import torch
 from safetensors.numpy import save_file
 
 from keras_fastvit import FastViT, fuse
-from keras_fastvit.weights.file_kinds import KERAS_SUFFIXES, PICKLES, TORCH_SUFFIXES
+from keras_fastvit.weights.file_kinds import KERAS_SUFFIXES, PICKLES
 from keras_fastvit.weights.keras_files import load_keras_file, save_keras_file
+from keras_fastvit.weights.model_files import read_model_file
 from keras_fastvit.weights.torch_files import read_torch_file
+from keras_fastvit.weights.variables import checked
 
 CLASSES = 5
 TENSORS = {"a.weight": np.arange(6, dtype="float32").reshape(2, 3), "a.bias": np.ones(2, "float32")}
@@ -35,9 +39,11 @@ def torch_tensors(arrays=TENSORS):
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def assert_same(state, expected=TENSORS):
+def assert_same(found, expected=TENSORS, prefix=""):
+    state = {name.removeprefix(prefix): x for name, x in found.items() if name.startswith(prefix)}
     assert state.keys() == expected.keys()
     for name, array in expected.items():
+        assert state[name].shape == array.shape
         np.testing.assert_array_equal(state[name], array)
 
 
@@ -65,31 +71,23 @@ class TestSafetensors:
 
     def test_reads_without_torch(self, tmp_path):
         path = tmp_path / "weights.safetensors"
-        save_file({"module.a": np.ones(2, "float32")}, path)
-        output = run_without_torch(f"print(read_torch_file({str(path)!r}))")
-        assert output == "{'a': array([1., 1.], dtype=float32)}"
+        save_file({"a": np.ones(2, "float32")}, path)
+        output = run_without_torch(f"print(read_torch_file({str(path)!r})['a'].read())")
+        assert output == "[1. 1.]"
 
 
 @pytest.mark.single_backend
 class TestPickles:
     @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
-    @pytest.mark.parametrize(
-        "wrap",
-        [
-            lambda state: state,
-            lambda state: collections.OrderedDict(state),
-            lambda state: {"state_dict": state, "epoch": 3},
-            lambda state: {"state_dict_ema": state, "epoch": 3},
-            lambda state: {"model": state},
-            lambda state: {"state_dict_ema": {}, "model": {}, "state_dict": state},
-            lambda state: {"state_dict": {f"module.{name}": x for name, x in state.items()}},
-        ],
-        ids=["plain", "ordered", "state_dict", "ema", "model", "state_dict first", "module."],
-    )
-    def test_finds_the_weights(self, tmp_path, wrap, zipped):
+    def test_names_begin_with_the_keys_of_the_containers(self, tmp_path, zipped):
         path = tmp_path / "checkpoint.pth.tar"
-        torch.save(wrap(torch_tensors()), path, _use_new_zipfile_serialization=zipped)
-        assert_same(read_torch_file(path))
+        tensors = torch_tensors()
+        content = {"epoch": 3, "state_dict": collections.OrderedDict(tensors), "more": [(tensors,)]}
+        torch.save(content, path, _use_new_zipfile_serialization=zipped)
+        found = read_torch_file(path)
+        assert_same(found, prefix="state_dict.")
+        assert_same(found, prefix="more.0.0.")
+        assert len(found) == 2 * len(TENSORS)
 
     @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
     def test_reads_every_floating_dtype(self, tmp_path, dtype):
@@ -110,14 +108,14 @@ class TestPickles:
         }
         torch.save(checkpoint, path, _use_new_zipfile_serialization=zipped)
         before = set(torch.serialization.get_safe_globals())
-        assert_same(read_torch_file(path))
+        assert_same(read_torch_file(path), prefix="state_dict.")
         assert set(torch.serialization.get_safe_globals()) == before
 
     def test_a_users_own_safe_globals_survive(self, tmp_path):
         path = tmp_path / "checkpoint.pth"
         torch.save({"state_dict": torch_tensors(), "args": argparse.Namespace(a=1)}, path)
         with torch.serialization.safe_globals([argparse.Namespace]):
-            assert_same(read_torch_file(path))
+            assert_same(read_torch_file(path), prefix="state_dict.")
             assert argparse.Namespace in torch.serialization.get_safe_globals()
 
     @pytest.mark.parametrize(
@@ -136,12 +134,36 @@ class TestPickles:
         torch.save({"state_dict": torch_tensors(), "more": thing}, path)
         assert f"calls for {name}," in refused_by(path)
 
+    def test_says_how_to_save_the_weights_alone(self, tmp_path):
+        """The three lines run, and what they write is read."""
+        path, bare = tmp_path / "checkpoint.pth", tmp_path / "weights.pth"
+        checkpoint = {"state_dict": torch_tensors(), "more": pathlib.PurePosixPath("a")}
+        torch.save(checkpoint, path)
+        run_the_way_on(path, bare)
+        assert_same(read_torch_file(bare))
+
+    @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+    def test_refuses_programs_and_says_how_to_save_their_weights(self, tmp_path):
+        path, bare = tmp_path / "program.pt", tmp_path / "weights.pth"
+        torch.jit.save(torch.jit.script(torch.nn.Linear(3, 2)), path)
+        assert "a TorchScript program" in refused_by(path)
+        run_the_way_on(path, bare)
+        assert read_torch_file(bare).keys() == {"weight", "bias"}
+
     @pytest.mark.parametrize(
         "content",
-        [[1, 2], torch.ones(2), {"state_dict": {"a": 1}}, {"epoch": 1}, {1: torch.ones(2)}],
-        ids=["list", "tensor", "number in a state dict", "no state dict", "number as a name"],
+        [[1, 2], torch.ones(2), {"state_dict": {"a": 1}}, {"epoch": 1}, {}, 3, "text"],
+        ids=[
+            "list",
+            "tensor",
+            "number in a state dict",
+            "no state dict",
+            "empty",
+            "number",
+            "text",
+        ],
     )
-    def test_refuses_what_is_no_state_dict(self, tmp_path, content):
+    def test_refuses_what_has_no_tensors_with_names(self, tmp_path, content):
         path = tmp_path / "checkpoint.pth"
         torch.save(content, path)
         assert "tensor" in refused_by(path)
@@ -158,7 +180,26 @@ class TestPickles:
     def test_refuses_tensors_that_are_not_dense(self, tmp_path, tensor):
         path = tmp_path / "checkpoint.pth"
         torch.save({"a": tensor}, path)
-        assert "Expected dense tensors. Received: 'a' with" in refused_by(path)
+        found = read_torch_file(path)  # which may well be an optimizer's
+        message = refused_by(path, lambda path: found["a"].read())
+        assert "Expected dense tensors. Received: 'a' with" in message
+
+    def test_containers_without_end(self, tmp_path):
+        """That hold themselves, each other many times over, or names as long as the file."""
+        loop = {"a": torch.ones(1)}
+        loop["loop"] = [loop]
+        wide = torch_tensors()
+        for _ in range(64):
+            wide = [wide, wide]
+        deep = {"a": torch.ones(1)}
+        for _ in range(250):
+            deep = [deep]
+        path, long = tmp_path / "checkpoint.pth", "a" * 10**6
+        content = [loop, wide, deep, [{long: {long: {i: torch.ones(1)}}} for i in range(9)]]
+        torch.save(content, path)
+        found = read_torch_file(path)
+        assert "0.a" in found
+        assert len(found) == 1 + len(TENSORS)
 
     def test_names_what_to_install_if_torch_is_missing(self, tmp_path):
         path = tmp_path / "checkpoint.pth.tar"
@@ -175,15 +216,27 @@ class TestPickles:
         assert str(path) in output
 
 
+def run_the_way_on(path, output):
+    """Runs the lines that a refusal ends with, so that they write to `output`."""
+    with pytest.raises(ValueError, match="Expected") as caught:
+        read_torch_file(path)
+    (note,) = caught.value.__notes__
+    introduction, *lines = note.splitlines()
+    assert "If you trust" in introduction
+    assert len(lines) == 3
+    exec(textwrap.dedent("\n".join(lines)).replace("weights.pth", str(output)))
+
+
 def run_without_torch(code):
     """Runs code in a process in which `import torch` fails, and returns what it prints."""
-    prelude = """
-        import sys
-        sys.modules["torch"] = None
-        from keras_fastvit.weights.torch_files import read_torch_file
-        """
+    return run_in_process(f"import sys\nsys.modules['torch'] = None\n{textwrap.dedent(code)}")
+
+
+def run_in_process(code):
+    """Runs code in a process of its own, and returns what it prints."""
+    prelude = "from keras_fastvit.weights.torch_files import read_torch_file\n"
     return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(prelude) + textwrap.dedent(code)],
+        [sys.executable, "-c", prelude + textwrap.dedent(code)],
         env={**os.environ, "KERAS_BACKEND": "tensorflow"},
         check=True,
         text=True,
@@ -199,6 +252,87 @@ class Payload:
 
     def __reduce__(self):
         return self.call, self.args
+
+
+@pytest.mark.single_backend
+class TestDeclaredSizes:
+    """A file may say that it unpacks to more than the machine has: it is not believed."""
+
+    def save(self, path, content):
+        torch.save(content, path)
+        return path
+
+    def rewritten(self, path, compression, change=lambda name, data: data):
+        whole = path.with_name(f"whole-{path.name}")
+        path.rename(whole)
+        with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w", compression) as to:
+            for name in source.namelist():
+                to.writestr(name, change(name, source.read(name)))
+
+    def test_a_compressed_archive(self, tmp_path):
+        path = self.save(tmp_path / "checkpoint.pth", torch_tensors())
+        self.rewritten(
+            path,
+            zipfile.ZIP_DEFLATED,
+            lambda name, data: data + bytes(10**8) if name.endswith("data.pkl") else data,
+        )
+        assert path.stat().st_size < 10**6
+        assert re.search("unpack to 100[0-9]{6} bytes", refused_by(path))
+
+    def test_little_that_is_compressed(self, tmp_path):
+        """Torch would map the compressed bytes as if they were weights."""
+        path = self.save(tmp_path / "checkpoint.pth", torch_tensors())
+        self.rewritten(path, zipfile.ZIP_DEFLATED)
+        assert "not compressed. Received: compressed entries" in refused_by(path)
+
+    def test_entries_that_share_their_bytes(self, tmp_path):
+        """The directory says of each of many entries that all of the file is its own."""
+        path = self.save(tmp_path / "checkpoint.pth", {"a": torch.ones(10**6)})
+        with zipfile.ZipFile(path, "a") as archive:
+            first = max(archive.infolist(), key=lambda entry: entry.file_size)
+            for i in range(100):
+                entry = copied(first)
+                entry.filename = f"checkpoint/data/{i + 10}"
+                archive.filelist.append(entry)
+            archive.writestr("checkpoint/more", "")  # writes the directory anew
+        assert "unpack to" in refused_by(path)
+
+    @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+    def test_a_call_for_memory(self, tmp_path, zipped):
+        path = tmp_path / "checkpoint.pth"
+        content = {"a": Payload(bytearray, 2**31), **torch_tensors()}
+        torch.save(content, path, _use_new_zipfile_serialization=zipped)
+        assert "calls for bytearray" in refused_by(path)
+
+    def test_a_tensor_that_repeats_its_values(self, tmp_path):
+        """Its four bytes are not multiplied before its shape is found to be wrong."""
+        path = self.save(tmp_path / "checkpoint.pth", {"a": torch.ones(1).expand(2**40)})
+        tensor = read_torch_file(path)["a"]
+        assert tensor.shape == (2**40,)
+        with pytest.raises(ValueError, match="has another shape"):
+            checked(tensor, "a", (3,), "some.file")
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from Linux' /proc")
+    @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+    def test_tensors_that_nobody_asks_for_take_no_memory(self, tmp_path, suffix):
+        path = tmp_path / f"checkpoint{suffix}"
+        optimizer = np.ones(2**25, "float32")  # 128 MiB
+        tensors = {**TENSORS, "optimizer": optimizer}
+        save_file(tensors, path) if suffix == ".safetensors" else self.save(
+            path, torch_tensors(tensors)
+        )
+        output = run_in_process(
+            f"""
+            import numpy
+            import torch  # before its own memory is taken
+            def taken():  # in KiB, without what is mapped from files
+                return int(open("/proc/self/status").read().split("RssAnon:")[1].split()[0])
+            before = taken()
+            found = read_torch_file({str(path)!r})
+            print(numpy.asarray(found["a.weight"]).sum(), taken() - before < 2**16)
+            """
+        )
+        assert output == "15.0 True"
 
 
 @pytest.mark.single_backend
@@ -389,6 +523,14 @@ def make_integers(file):
     file[TENSOR] = array
 
 
+def make_strange_floats(file):
+    shape = file[TENSOR].shape
+    del file[TENSOR]
+    kind = h5py.h5t.IEEE_F32LE.copy()
+    kind.set_ebias(1000)
+    h5py.h5d.create(file.id, TENSOR.encode(), kind, h5py.h5s.create_simple(shape))
+
+
 def link(file):
     folder = pathlib.Path(file.filename).parent
     with h5py.File(folder / "elsewhere.h5", "w") as elsewhere:
@@ -418,6 +560,7 @@ class TestKerasFilesThatDoNotFit:
             (spoil(np.nan), "1 values that are NaN or infinite"),
             (spoil(np.inf), "1 values that are NaN or infinite"),
             (make_integers, "Received: int32"),
+            (make_strange_floats, "Expected a complete .weights.h5 file"),
             (link, "1 missing"),
             (map_elsewhere, "in another file"),
         ],
@@ -462,6 +605,21 @@ class TestKerasFilesThatDoNotFit:
             to.writestr("config.json", source.read("config.json"))
         refused_by(path, lambda path: load_keras_file(other, path))
 
+    @pytest.mark.parametrize("read", [load_keras_file, lambda model, path: read_model_file(path)])
+    def test_a_config_of_gigabytes(self, saved, other, tmp_path, read):
+        path = tmp_path / "large.keras"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("config.json", b"[" * 10**8)
+        assert "unpack to 100000000 bytes" in refused_by(path, lambda path: read(other, path))
+
+    @pytest.mark.parametrize("config", [b'{"a":' * 10**5, b"[" * 10**5], ids=["objects", "lists"])
+    def test_a_config_without_end(self, other, tmp_path, config):
+        path = tmp_path / "deep.keras"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("config.json", config)
+        refused_by(path, lambda path: load_keras_file(other, path))
+        refused_by(path, lambda path: read_model_file(path))
+
     def test_a_config_that_is_none(self, other, tmp_path):
         path = tmp_path / "text.keras"
         with zipfile.ZipFile(path, "w") as archive:
@@ -471,6 +629,8 @@ class TestKerasFilesThatDoNotFit:
 
 # --- Damaged files of every kind
 
+KINDS = (".safetensors", ".pth", ".pth.tar")  # the last in the format of torch before 1.6
+
 
 @pytest.fixture(scope="module")
 def whole_files(saved, tmp_path_factory):
@@ -478,16 +638,15 @@ def whole_files(saved, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     large = {"weight": np.random.default_rng(0).normal(size=(100, 100)).astype("float32")}
     save_file(large, folder / "model.safetensors")
-    for suffix in (".pth", ".pt"):
-        torch.save(torch_tensors(large), folder / f"model{suffix}")
+    torch.save(torch_tensors(large), folder / "model.pth")
     torch.save(torch_tensors(large), folder / "model.pth.tar", _use_new_zipfile_serialization=False)
-    return {suffix: folder / f"model{suffix}" for suffix in TORCH_SUFFIXES} | {
+    return {suffix: folder / f"model{suffix}" for suffix in KINDS} | {
         suffix: saved[1] / f"model{suffix}" for suffix in KERAS_SUFFIXES
     }
 
 
 @pytest.mark.single_backend
-@pytest.mark.parametrize("suffix", [*TORCH_SUFFIXES, *KERAS_SUFFIXES])
+@pytest.mark.parametrize("suffix", [*KINDS, *KERAS_SUFFIXES])
 @pytest.mark.parametrize(
     "damage",
     [

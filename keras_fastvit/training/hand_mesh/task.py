@@ -65,6 +65,7 @@ def train(
     data: str | os.PathLike[str],
     mano_file: str | os.PathLike[str],
     weights: str | os.PathLike[str] | None = None,
+    ema: bool = True,
     epochs: int = EPOCHS,
     batch_size: int = BATCH,
     image_size: int = SIDE,
@@ -85,6 +86,7 @@ def train(
         data: Folder of the hands.
         mano_file: File of the hand model.
         weights: Weights of the backbone to start from, as in the variants' constructors.
+        ema: Whether of a checkpoint with weights averaged over its training, those are taken.
         epochs: Number of epochs.
         batch_size: Images a step.
         image_size: Side of the images in pixels.
@@ -111,6 +113,7 @@ def train(
         "mano": str(Path(mano_file).resolve()),
         "model": variant,
         "weights": None if weights is None else str(weights),
+        "ema": None if ema else False,  # runs of earlier versions have none
         "image_size": image_size,
         "batch_size": batch_size,
         "epochs": epochs,
@@ -124,7 +127,7 @@ def train(
         f"epochs of {len(batches)} steps"
     )
     keras.utils.set_random_seed(seed)
-    head = HandMesh(backbone(variant, weights, image_size), name=variant)
+    head = HandMesh(backbone(variant, weights, image_size, ema=ema), name=variant)
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
         [epochs * len(batches) // 2], [rate, rate / 10]
     )

@@ -46,6 +46,7 @@ def train(
     console: Console,
     *,
     weights: str | os.PathLike[str] | None = None,
+    ema: bool = True,
     steps: int = STEPS,
     batch_size: int = BATCH,
     image_size: int = SIDE,
@@ -64,6 +65,7 @@ def train(
         variant: Name of a row of `variants.py`.
         console: Where progress is shown.
         weights: Weights of the backbone to start from, as in the variants' constructors.
+        ema: Whether of a checkpoint with weights averaged over its training, those are taken.
         steps: Number of steps, in epochs of about 1,000.
         batch_size: Scenes a step.
         image_size: Side in pixels of the parts of scenes, a multiple of 32.
@@ -86,6 +88,7 @@ def train(
         "data": str(Path(data).resolve()),
         "model": variant,
         "weights": None if weights is None else str(weights),
+        "ema": None if ema else False,  # runs of earlier versions have none
         "image_size": image_size,
         "batch_size": batch_size,
         "steps": steps,
@@ -96,7 +99,7 @@ def train(
     folder = RunFolder(output, arguments)
     console.print(f"{len(scenes)} scenes to train on, {epochs} epochs of {steps_per_epoch} steps")
     keras.utils.set_random_seed(seed)
-    model = SemanticFPN(backbone(variant, weights), CLASSES, name=variant)
+    model = SemanticFPN(backbone(variant, weights, ema=ema), CLASSES, name=variant)
     decay = keras.optimizers.schedules.PolynomialDecay(
         rate, steps, end_learning_rate=0.0, power=POWER
     )
