@@ -16,15 +16,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 UNFINISHED, FINISHED = ".unfinished-", ".finished-"
 _OF_EARLIER_VERSIONS = re.compile(r"\.unfinished-\d+-")
+_LOCKS = find_spec("fcntl") is not None  # Windows has none
 _ABANDONED = 24 * 60 * 60  # seconds; where there are no locks
 
 
@@ -91,7 +88,7 @@ def written_together(paths: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
             _to_disk(unfinished)
             unfinished.rename(finished)
             _to_disk(folder)
-            for path in reversed(paths.values()):
+            for path in reversed(list(paths.values())):
                 os.replace(finished / path.name, path)
             _to_disk(folder)
         finally:
@@ -122,8 +119,10 @@ def sweep(folder: Path) -> None:
 
 def _lock(folder: Path) -> int | None:
     """Locks a folder until the descriptor is closed; None if another process has, or cannot be."""
-    if fcntl is None:
+    if not _LOCKS:
         return None
+    import fcntl
+
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:  # it has been moved or removed
@@ -137,7 +136,7 @@ def _lock(folder: Path) -> int | None:
 
 
 def _abandoned(folder: Path) -> bool:
-    if fcntl is not None:
+    if _LOCKS:
         return False
     with contextlib.suppress(OSError):
         return time.time() - folder.stat().st_mtime > _ABANDONED
