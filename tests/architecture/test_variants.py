@@ -1,6 +1,7 @@
 """Every variant, one sweep: beside timm and Apple, its size, its gradients, its files."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from keras import ops
 from keras_fastvit import FastViT, fuse
 from keras_fastvit.architecture.variants import ATTENTION, get_variant
 from keras_fastvit.weights.torch_state import load_torch_state
-from tests.models import RELEASED, at_full_width, count, gradients, images, run
+from tests.models import LARGEST, RELEASED, at_full_width, count, gradients, images, run
 from tests.reference.fixtures import VARIANTS as NAMES
 from tests.reference.fixtures import VARIANTS_OF, load
 
@@ -73,19 +74,20 @@ def tapped(request: pytest.FixtureRequest) -> Tapped:
     return Tapped(model, keras.Model(model.input, outputs))
 
 
-each_kind = pytest.mark.parametrize(
-    "tapped",
-    [
+def each_of(names: Sequence[str]) -> pytest.MarkDecorator:
+    """Parametrises a test by variants, on other backends than the first by one of each kind."""
+    variants = [
         pytest.param(
             *variant.values,
             marks=[*variant.marks, *([] if name in KINDS else [pytest.mark.single_backend])],
             id=name,
         )
-        for name, variant in zip(NAMES, at_full_width(NAMES), strict=True)
-    ],
-    indirect=True,
-    scope="module",
-)
+        for name, variant in zip(names, at_full_width(names), strict=True)
+    ]
+    return pytest.mark.parametrize("tapped", variants, indirect=True, scope="module")
+
+
+each_kind = each_of(NAMES)
 
 
 def weights_by_path(model: Any) -> dict[str, np.ndarray]:
@@ -124,7 +126,7 @@ def test_gradients_reach_every_variable(tapped: Tapped) -> None:
             assert np.abs(gradient).max() > 1e-5, variable.path
 
 
-@each_kind
+@each_of([name for name in NAMES if name not in LARGEST])
 def test_files(tapped: Tapped, tmp_path: Path) -> None:
     model = tapped.model
     expected = weights_by_path(model)
