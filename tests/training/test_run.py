@@ -458,4 +458,4 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "model.keras: validation accuracy" in lines[-1]
     report = (output / "report.md").read_text()
     assert "--batch-size 8 --image-size 32 --seed 7" in report
-    assert "- `astronaut/00.png`: " in report
+    assert "- astronaut/00.png: " in report
