@@ -72,19 +72,25 @@ def check_layers(model: keras.Model) -> None:
                 "Only an inference form can be lowered: `keras_fastvit.fuse(model)` gives it. "
                 f"Received: layer '{layer.path}' of type {type(layer).__name__}"
             )
-        if getattr(layer, "data_format", None) == "channels_first" or _moves_channels(layer):
-            raise ValueError(
-                "A phone's images have their channels last, and so must the model's layers. Build "
-                "it with data_format='channels_last'; its weights are the same. Received: "
-                f"layer '{layer.name}', which is for channels first"
-            )
+        if getattr(layer, "data_format", None) == "channels_first" or _moves_the_inputs(layer):
+            raise _for_channels_first(layer)
+
+
+def _for_channels_first(layer: keras.Layer) -> ValueError:
+    return ValueError(
+        "A phone's images have their channels last, and so must the model's layers. Build "
+        "it with data_format='channels_last'; its weights are the same. Received: "
+        f"layer '{layer.name}', which is for channels first"
+    )
 
 
 def _moves_channels(layer: keras.Layer) -> bool:
-    # On TensorFlow a FastViT for channels first begins by moving them to the end.
-    if not isinstance(layer, layers.Permute) or layer.dims != (2, 3, 1):
-        return False
-    return any(
+    """Returns whether this is what a FastViT for channels first begins with on TensorFlow."""
+    return isinstance(layer, layers.Permute) and layer.dims == (2, 3, 1)
+
+
+def _moves_the_inputs(layer: keras.Layer) -> bool:
+    return _moves_channels(layer) and any(
         isinstance(origin(x)[0], layers.InputLayer)
         for node in calls_made_of(layer)
         for x in node.input_tensors
@@ -93,6 +99,9 @@ def _moves_channels(layer: keras.Layer) -> bool:
 
 def _check_own_layers(model: keras.Model) -> None:
     for layer in layers_within(model):
+        # Behind other layers too; the lowering has its own inside of attention.
+        if _moves_channels(layer):
+            raise _for_channels_first(layer)
         is_graph = isinstance(layer, (Functional, keras.Sequential))
         if not is_graph and not type(layer).__module__.startswith("keras."):
             raise ValueError(

@@ -78,3 +78,11 @@ def test_the_batch_becomes_one_and_the_size_is_the_models_or_the_given():
     assert input_shape(model, 8) == (1, 8, 8, 3)
     fixed = keras.Sequential([keras.Input((6, 8, 1), batch_size=1), layers.Conv2D(1, 3)])
     assert input_shape(fixed) == (1, 6, 8, 1)
+
+
+def test_channels_that_are_moved_behind_another_layer():
+    image = keras.Input((3, 8, 8))
+    moved = keras.layers.Permute((2, 3, 1))(keras.layers.Rescaling(2.0)(image))
+    model = keras.Model(image, keras.layers.Conv2D(4, 3)(moved))
+    with pytest.raises(ValueError, match=r"layer 'permute.*', which is for channels first"):
+        input_shape(model)
