@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from keras_fastvit.conversion.tflite import sidecar
-from keras_fastvit.conversion.tflite.sidecar_schema import LARGEST, parsed
+from keras_fastvit.conversion.tflite.sidecar_schema import read_description
 
 
 def paths_beside(path: Path, quantize: str) -> dict[str, Path]:
@@ -49,7 +49,6 @@ def check_replaceable(paths: dict[str, Path]) -> None:
 
 def _is_sidecar_of(path: Path, tflite: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            return parsed(file.read(LARGEST + 1), f"'{path}'").get("file") == tflite.name
+        return read_description(path).get("file") == tflite.name
     except ValueError:
         return False

@@ -35,7 +35,12 @@ from importlib import metadata
 from pathlib import Path
 
 from keras_fastvit.conversion.tflite.schema import Tensor, read_graph
-from keras_fastvit.conversion.tflite.sidecar_schema import FORMAT, LARGEST, Description, parsed
+from keras_fastvit.conversion.tflite.sidecar_schema import (
+    FORMAT,
+    Description,
+    parsed,
+    read_description,
+)
 from keras_fastvit.images.normalizations import NORMALIZATIONS
 
 METADATA = "keras_fastvit"
@@ -200,8 +205,7 @@ def read(path: str | os.PathLike[str]) -> Description | None:
     if not sidecar.is_file():
         return None
     content = path.read_bytes()
-    with sidecar.open("rb") as file:
-        description = parsed(file.read(LARGEST + 1), f"'{sidecar}'")
+    description = read_description(sidecar)
     expected, received = description.get("sha256"), hashlib.sha256(content).hexdigest()
     if expected != received:
         raise ValueError(

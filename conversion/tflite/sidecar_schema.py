@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 from keras_fastvit.plain_text import LONGEST_NAME, is_name
@@ -82,6 +83,17 @@ def parsed(text: bytes, where: str) -> Description:
     if fault := fault or _inconsistency(description):
         raise ValueError(f"{expected}{fault}")
     return description
+
+
+def read_description(path: Path) -> Description:
+    """Reads a sidecar, and no more of a file than one may have.
+
+    Raises:
+        ValueError: As `parsed` does.
+        OSError: If the file cannot be read.
+    """
+    with path.open("rb") as file:
+        return parsed(file.read(LARGEST + 1), f"'{path}'")
 
 
 def _no_number(name: str) -> None:
