@@ -136,8 +136,9 @@ def write_report(
             "",
         ]
     run, tflite = shlex.quote(str(folder)), shlex.quote(str(folder / "int8.tflite"))
-    on_test = " (`--data` and the folder of the test images measure it on those)"
-    on_test = "" if test_accuracy is None else on_test
+    on_test = ""
+    if test_accuracy is not None:
+        on_test = " (`--data` and the folder of the test images measure it on those)"
     lines += [
         "![curves](curves.png)",
         "",
