@@ -48,8 +48,8 @@ class FastViTLayer(layers.Layer):
 
     Args:
         data_format: `"channels_last"` or `"channels_first"`; default: Keras' configuration.
-        overrides: What sublayers have of their own, as `get_config` gives it: an inner layer that
-            is frozen alone, has been quantised, or has LoRA.
+        overrides: What sublayers have of their own, as `get_config` gives it: those that are
+            frozen alone, or have been quantised.
         **kwargs: Further arguments of `keras.layers.Layer`.
     """
 
@@ -406,7 +406,11 @@ class ConvBN(FastViTLayer):
                 **common,
             )
         self.bn = self._batch_norm("bn")
-        self.conv.build(self.pad.compute_output_shape(input_shape) if self.pad else input_shape)
+        padded = input_shape
+        if self.pad is not None:
+            self.pad.build(input_shape)  # a layer that is not cannot pass through `quantize`
+            padded = self.pad.compute_output_shape(input_shape)
+        self.conv.build(padded)
         self.bn.build(self.compute_output_shape(input_shape))
 
     def _initializer(self, fan_in_scale: float = 1.0) -> keras.initializers.Initializer:
@@ -459,6 +463,7 @@ class SqueezeExcite(FastViTLayer):
         self.pool, self.fc1, self.fc2, self.multiply = self._parts(channels, hidden, str)
         self.fc1.build(self._shape_of(channels))
         self.fc2.build(self._shape_of(hidden))
+        self.multiply.build([input_shape, self.pool.compute_output_shape(input_shape)])
 
     def _parts(self, channels: int, hidden: int, name: Callable[[str], str]) -> list[layers.Layer]:
         init = {"kernel_initializer": _torch_conv_initializer()}

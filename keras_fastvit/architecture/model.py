@@ -71,7 +71,7 @@ class FastViT(keras.Model):
         name: Name of the model; default: the variant's.
         trainable: Whether the layers are trained.
         overrides: What layers have of their own, as `get_config` gives it: those that are frozen
-            alone, have been quantised, or have LoRA.
+            alone, or have been quantised.
 
     Attributes:
         pyramid_outputs: `{"P2": …, "P3": …, "P4": …, "P5": …}`, the stages' outputs at 1/4 to 1/32

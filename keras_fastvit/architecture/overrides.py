@@ -1,7 +1,8 @@
-"""What sublayers have of their own: being frozen, a dtype policy such as int8's, LoRA.
+"""What sublayers have of their own: being frozen, or a dtype policy such as int8's.
 
 A layer that makes its sublayers anew, when its model is loaded or cloned, would make them like
-itself. So its config names those that differ, and in what.
+itself. So its config names those that differ, and in what. LoRA is not kept: Keras adds its product
+to the kernel when weights are saved, and an adapter whose factors are both zero learns nothing.
 """
 
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ Overrides = dict[str, dict[str, Any]]
 `{"fc1": {"trainable": False}}`, or further inside, `{"mlp": {"overrides": {"fc1": …}}}`.
 """
 
-_OPTIONAL = ("lora_rank", "lora_alpha", "quantization_config", "overrides")
+_OPTIONAL = ("quantization_config", "overrides")
 
 
 def overrides_of(owner: keras.Layer, sublayers: Iterable[keras.Layer]) -> Overrides:
