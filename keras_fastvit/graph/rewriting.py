@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import tree
+from keras import ops, tree
 
 from keras_fastvit.graph.keras_internals import Functional
 
@@ -176,7 +176,10 @@ def copy_state(layer: keras.Layer, copy: keras.Layer) -> None:
         state: dict[str, Any] = {}
         old.save_own_variables(state)
         # Through NumPy: JAX's arrays would be shared, and `fit` of one model frees the other's.
-        new.load_own_variables({name: np.array(x) for name, x in state.items()})
+        # Not by NumPy alone: a kernel with LoRA is no variable but a sum, which on torch has a
+        # gradient.
+        arrays = {name: np.array(ops.convert_to_numpy(x)) for name, x in state.items()}
+        new.load_own_variables(arrays)
 
 
 def calls_of(graph: Functional) -> Iterator[Any]:

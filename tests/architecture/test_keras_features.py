@@ -1,7 +1,6 @@
 """The table of docs/fine_tuning.md: what of Keras works on which form."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +10,9 @@ import pytest
 from keras import ops
 
 from keras_fastvit import FastViT, fuse
-from keras_fastvit.architecture.variants import ATTENTION
 from keras_fastvit.graph.keras_internals import layers_within
-from tests.models import BACKEND, TINY, added, images, randomize, relative_difference, run
+from tests.models import BACKEND, SHORT, images, randomize, relative_difference, run
 
-# One stage: it has a layer of each kind that Keras can quantise or give LoRA.
-SHORT = added(
-    replace(
-        TINY,
-        name="fastvit_short",
-        layers=(1,),
-        widths=(32,),
-        token_mixers=(ATTENTION,),
-        drop_path_rate=0.0,
-        drop_path_rate_distilled=0.0,
-    )
-)
 X = images(2, 32, 32, 3)
 TARGETS = np.ones((2, 5), "float32")
 

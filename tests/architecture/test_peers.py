@@ -18,7 +18,7 @@ from keras_fastvit.registration import MODULES
 from keras_fastvit.tasks.mano import Mano
 from keras_fastvit.tasks.semantic_fpn import Lateral
 from tests.architecture.test_layers import CASES
-from tests.models import TINY, images
+from tests.models import SHORT, images
 
 pytestmark = [
     # Keras 3.15's test of a layer trains on a generator, KerasHub 0.32's of saving names a format.
@@ -89,7 +89,7 @@ def keras_hub_tests(tmp_path: Path) -> Any:
 
 
 def arguments(**kwargs: Any) -> dict[str, Any]:
-    return {"variant": TINY.name, "input_shape": (64, 64, 3), **kwargs}
+    return {"variant": SHORT.name, "input_shape": (32, 32, 3), **kwargs}
 
 
 @pytest.mark.parametrize("include_top", [False, True])
@@ -98,16 +98,16 @@ def test_keras_hub_serialization_test(keras_hub_tests: Any, include_top: bool) -
 
 
 def test_keras_hub_saving_test(keras_hub_tests: Any) -> None:
-    keras_hub_tests.run_model_saving_test(FastViT, arguments(), images())
+    keras_hub_tests.run_model_saving_test(FastViT, arguments(classes=5), images(1, 32, 32, 3))
 
 
 def test_keras_hub_precision_test(keras_hub_tests: Any) -> None:
     # Without the top: probabilities are float32 under every policy.
-    x = ops.convert_to_tensor(images(1, 64, 64, 3))
+    x = ops.convert_to_tensor(images(1, 32, 32, 3))
     keras_hub_tests.run_precision_test(FastViT, arguments(include_top=False), x)
 
 
 def test_keras_hub_quantization_test(keras_hub_tests: Any) -> None:
     model = FastViT(**arguments(classes=5))
-    x = images(1, 64, 64, 3)
+    x = images(1, 32, 32, 3)
     keras_hub_tests.run_quantization_test(model, FastViT, arguments(classes=5), x)
