@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import tree
+from keras import ops, tree
 
 from keras_fastvit.graph.keras_internals import Functional
 
@@ -49,7 +49,7 @@ class GraphRewriter:
         twins |= {id(x): self.output(twins[id(x)]) for x in outputs}
         self._make_names_unique([twins[id(x)] for x in outputs])
         inputs, outputs = tree.map_structure(lambda x: twins[id(x)], (graph.input, graph.output))
-        return keras.Model(inputs, outputs, name=name), twins
+        return _model_like(graph, inputs, outputs, name=name), twins
 
     def walk(self, graph: Functional, twins: dict[int, Any]) -> None:
         """Makes a graph's calls anew; `twins` has its inputs, the results are added to it."""
@@ -114,7 +114,7 @@ def graph_of(model: Any) -> Functional:
                 f"Received: model '{model.name}', not built"
             )
         (inputs,), outputs = model.inputs, model.outputs
-        return keras.Model(inputs, outputs[0] if len(outputs) == 1 else outputs)
+        return _model_like(model, inputs, outputs[0] if len(outputs) == 1 else outputs)
     if not isinstance(model, Functional) or type(model).call is not Functional.call:
         raise ValueError(
             "Only functional and Sequential models can be rewritten: another model has no graph "
@@ -122,6 +122,13 @@ def graph_of(model: Any) -> Functional:
             f"Received: {getattr(model, 'name', model)!r} of type {type(model).__name__}"
         )
     return model
+
+
+def _model_like(model: keras.Model, inputs: Any, outputs: Any, **kwargs: Any) -> Functional:
+    # Its own `trainable` only: the layers have theirs.
+    copy = keras.Model(inputs, outputs, trainable=model.trainable, **kwargs)
+    copy.dtype_policy = model.dtype_policy
+    return copy
 
 
 def origin(x: Any) -> tuple[Any, Any]:
@@ -140,7 +147,11 @@ def named(x: Any, name: str) -> Any:
 
 
 def copy_of(operation: Any) -> Any:
-    """Returns an operation like this one, a layer without its weights."""
+    """Returns an operation like this one, a layer without its weights, and without LoRA.
+
+    `copy_state` adds LoRA's product to the kernel, as Keras does in files. Beside that, its factors
+    would be zeros that no training moves.
+    """
     if isinstance(operation, keras.layers.Lambda):
         # A function need not survive serialisation: the copy calls the same one.
         return keras.layers.Lambda(
@@ -150,7 +161,10 @@ def copy_of(operation: Any) -> Any:
             arguments=operation.arguments,
             **keras.Layer.get_config(operation),
         )
-    return type(operation).from_config(operation.get_config())
+    config = operation.get_config()
+    if hasattr(operation, "enable_lora"):
+        config = {k: v for k, v in config.items() if k not in ("lora_rank", "lora_alpha")}
+    return type(operation).from_config(config)
 
 
 def copy_state(layer: keras.Layer, copy: keras.Layer) -> None:
@@ -162,7 +176,10 @@ def copy_state(layer: keras.Layer, copy: keras.Layer) -> None:
         state: dict[str, Any] = {}
         old.save_own_variables(state)
         # Through NumPy: JAX's arrays would be shared, and `fit` of one model frees the other's.
-        new.load_own_variables({name: np.array(x) for name, x in state.items()})
+        # Not by NumPy alone: a kernel with LoRA is no variable but a sum, which on torch has a
+        # gradient.
+        arrays = {name: np.array(ops.convert_to_numpy(x)) for name, x in state.items()}
+        new.load_own_variables(arrays)
 
 
 def calls_of(graph: Functional) -> Iterator[Any]:
