@@ -10,6 +10,7 @@ process it prints `progress DONE TOTAL` as it goes; if it fails, it prints the r
 and exits with 1.
 """
 
+import itertools
 import json
 import re
 import sys
@@ -91,14 +92,34 @@ def _converter(function: Any, model: keras.Model) -> Any:
     names = output_names(model)
     image = tf.TensorSpec(model.input_shape, tf.float32, name="image")
     traced = tf.function(function, [image], autograph=False).get_concrete_function()
-    # Variables would become operators of their own, with the weights nowhere in the file.
-    constant = convert_variables_to_constants_v2(traced)
+    constant = _constant(traced)
     module = tf.Module()
     module.forward = tf.function(
         lambda image: dict(zip(names, constant(image), strict=True)), [image], autograph=False
     )
     concrete = module.forward.get_concrete_function()
     return tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
+
+
+def _constant(traced: Any) -> Any:
+    """Returns a concrete function that computes the same from constants, and has no gradients.
+
+    Variables would become operators of their own, with the weights nowhere in the file. An operation
+    with a gradient of its own, such as SiLU, goes by a name that only the graph that it was traced
+    in knows: no saved model of it, and so no signature in the file, could be made.
+    """
+    frozen = convert_variables_to_constants_v2(traced)
+    definition = frozen.graph.as_graph_def()
+    functions = [function.node_def for function in definition.library.function]
+    for node in itertools.chain(definition.node, *functions):
+        node.attr.pop("_gradient_op_type", None)
+    imported = tf.compat.v1.wrap_function(
+        lambda: tf.graph_util.import_graph_def(definition, name=""), []
+    )
+    (image,), outputs = frozen.inputs, frozen.outputs
+    constant = imported.prune([image.name], [x.name for x in outputs])
+    constant.inputs[0].set_shape(image.shape)
+    return constant
 
 
 def main(folder: Path, progress: Callable[[int, int], None]) -> None:
