@@ -1,5 +1,6 @@
 """Rebuilds a functional model's graph, call by call: what `fuse` and the lowering share."""
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -7,7 +8,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from keras_fastvit.graph.keras_internals import Functional
+from keras_fastvit.graph.keras_internals import Functional, calls_made_of
 
 
 class GraphRewriter:
@@ -54,7 +55,7 @@ class GraphRewriter:
     def walk(self, graph: Functional, twins: dict[int, Any]) -> None:
         """Makes a graph's calls anew; `twins` has its inputs, the results are added to it."""
         for node in calls_of(graph):
-            args, kwargs = node.arguments.fill_in(twins)
+            args, kwargs = _first_in_place(node.operation, *node.arguments.fill_in(twins))
             outputs = tree.flatten(self.call(node.operation, args, kwargs))
             for old, new in zip(node.outputs, outputs, strict=True):
                 twins[id(old)] = new
@@ -100,6 +101,16 @@ class GraphRewriter:
                 taken.add(operation.name)
 
 
+def _first_in_place(
+    operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Returns arguments whose first is in its place, though it was given by its name."""
+    if args:
+        return args, kwargs
+    first = next(iter(inspect.signature(operation.call).parameters))
+    return (kwargs[first],), {name: x for name, x in kwargs.items() if name != first}
+
+
 def graph_of(model: Any) -> Functional:
     """Returns the graph of a functional or Sequential model.
 
@@ -139,8 +150,19 @@ def named(x: Any, name: str) -> Any:
     return x
 
 
+def infer(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Calls an operation as a model of it does that is called with `training=False`."""
+    if getattr(operation, "_call_has_training_arg", False):
+        kwargs = {**kwargs, "training": False}
+    return operation(*args, **kwargs)
+
+
 def copy_of(operation: Any) -> Any:
-    """Returns an operation like this one, a layer without its weights."""
+    """Returns an operation like this one, a layer without its weights.
+
+    Raises:
+        ValueError: If it cannot be made anew from its configuration.
+    """
     if isinstance(operation, keras.layers.Lambda):
         # A function need not survive serialisation: the copy calls the same one.
         return keras.layers.Lambda(
@@ -150,7 +172,47 @@ def copy_of(operation: Any) -> Any:
             arguments=operation.arguments,
             **keras.Layer.get_config(operation),
         )
-    return type(operation).from_config(operation.get_config())
+    try:
+        return type(operation).from_config(_config_of(operation))
+    except Exception as error:  # whatever the layer's code raises
+        raise ValueError(
+            "A layer must be one that its `from_config` can make anew from its `get_config()`. "
+            f"Received: layer '{operation.name}' of type {type(operation).__name__} "
+            f"({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+        ) from error
+
+
+def _config_of(operation: Any) -> dict[str, Any]:
+    """Returns a configuration with the activation itself, which need not survive serialisation."""
+    function = last_activation(operation)
+    if function is None or isinstance(function, keras.Layer):
+        return dict(operation.get_config())
+    operation.activation = keras.activations.linear
+    try:
+        return {**operation.get_config(), "activation": function}
+    finally:
+        operation.activation = function
+
+
+def last_activation(operation: Any) -> Any:
+    """Returns the function or layer that a layer applies to its result; None if there is none."""
+    if isinstance(operation, keras.layers.RNN):  # at each step
+        return None
+    return getattr(operation, "activation", None)
+
+
+def linear_copy(layer: keras.Layer, name: str) -> keras.Layer:
+    """Returns a layer of the same weights that applies no activation.
+
+    Args:
+        layer: Of a graph.
+        name: Of the new layer.
+    """
+    linear = type(layer).from_config({**_config_of(layer), "activation": None, "name": name})
+    linear.build(calls_made_of(layer)[0].input_tensors[0].shape)
+    # Behind them may be those of an activation that is a layer.
+    linear.set_weights(layer.get_weights()[: len(linear.weights)])
+    return linear
 
 
 def copy_state(layer: keras.Layer, copy: keras.Layer) -> None:
