@@ -198,7 +198,7 @@ $(INSTALLED)/.test-arm64: constraints.txt $(ARM64_CPUINFO) | $(RUN)
 	cp $(ARM64_CPUINFO) $(INSTALLED)/arm64/root/proc/cpuinfo
 	$(PIP_INSTALL) --target $(INSTALLED)/arm64/packages --python-version 3.11 --no-deps \
 		--only-binary :all: $(patsubst %,--platform manylinux_2_%_aarch64,17 27 28) \
-		ai-edge-litert numpy
+		ai-edge-litert numpy lazy-loader
 	@touch $@
 
 # Chromium brings a Vulkan driver that needs no GPU; the other package is Vulkan's loader.
