@@ -45,7 +45,7 @@ INSTALLED := build/runtimes
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test test-fast coverage lint types bench bench-keras bench-litert bench-runtimes bench-accuracy \
+.PHONY: demo test test-fast coverage lint types package bench bench-keras bench-litert bench-runtimes bench-accuracy \
 	bench-training bench-robustness bench-hand-mesh bench-segmentation parity \
 	constraints clean help $(BACKENDS:%=test-%) test-runtimes $(RUNTIMES:%=test-%)
 
@@ -75,36 +75,39 @@ test-jax test-torch: test-%: $(VENV)/.test
 	KERAS_BACKEND=$* $(PYTEST) -m "not single_backend"
 
 # What is installed for them is below. One run, so that each file is exported once.
-test-runtimes: $(VENV)/.test $(RUNTIMES:%=$(INSTALLED)/.test-%)
+test-runtimes: $(VENV)/.test package $(RUNTIMES:%=$(INSTALLED)/.test-%)
 	KERAS_BACKEND=tensorflow $(PYTEST) tests/runtimes
 
-$(RUNTIMES:%=test-%): test-%: $(VENV)/.test $(INSTALLED)/.test-%
+$(RUNTIMES:%=test-%): test-%: $(VENV)/.test package $(INSTALLED)/.test-%
 	KERAS_BACKEND=tensorflow $(PYTEST) tests/runtimes/test_$(subst -,_,$*).py
 
 lint: $(VENV)/.test types
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 
-# The package as it is installed, with conversion/ inside it, is what mypy can follow.
-types: $(VENV)/.test
+types: $(VENV)/.test package
+	$(RUN) -m mypy
+
+# The package as it is installed, with conversion/ inside it: what mypy can follow, and for Pythons
+# that it is not installed in.
+package:
 	rm -rf build/package && mkdir -p build/package/keras_fastvit
 	ln -s $(CURDIR)/keras_fastvit/* $(CURDIR)/conversion build/package/keras_fastvit/
-	$(RUN) -m mypy
 
 bench: bench-keras bench-litert
 
 bench-keras: $(VENV)/.reference
 	$(RUN) -m benchmarks.forward
 
-bench-litert: $(VENV)/.reference $(LITERT_TORCH)/.installed
+bench-litert: $(VENV)/.reference package $(LITERT_TORCH)/.installed
 	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m benchmarks.litert
 
-bench-runtimes: $(VENV)/.reference $(LITERT_TORCH)/.installed \
+bench-runtimes: $(VENV)/.reference package $(LITERT_TORCH)/.installed \
 		$(INSTALLED)/.test-arm64 $(INSTALLED)/.test-gpu
 	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m benchmarks.other_runtimes
 
 # Others beside the one that ships: make bench-accuracy CHECKPOINTS=fastvit_sa12=RUN/M.safetensors
-bench-accuracy: $(VENV)/.reference $(LITERT_TORCH)/.installed
+bench-accuracy: $(VENV)/.reference package $(LITERT_TORCH)/.installed
 	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m benchmarks.accuracy \
 		$(CHECKPOINTS:%=--checkpoint %)
 

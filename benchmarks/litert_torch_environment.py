@@ -89,10 +89,12 @@ def _python(*arguments: str) -> str:
             "The comparison needs litert-torch in an environment of its own, which `make bench` "
             f"makes. Expected: {PYTHON}. Received: nothing there"
         )
+    # This package is not installed there. -P: else it would be looked for in the checkout first.
+    paths = os.pathsep.join(map(str, (ROOT / "build" / "package", ROOT)))
     finished = subprocess.run(
-        [PYTHON, *arguments],
+        [PYTHON, "-P", *arguments],
         cwd=ROOT,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": paths},
         capture_output=True,
         text=True,
     )

@@ -14,6 +14,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 INSTALLED = ROOT / "build" / "runtimes"
+PACKAGE = ROOT / "build" / "package"
 INTERPRETER, ON_GPU = HERE / "run_tflite.py", HERE / "run_on_gpu.py"
 
 
@@ -35,7 +36,7 @@ class Runtime:
 TFLITE_RUNTIME = Runtime(
     "test-tflite-runtime",
     (INSTALLED / "tflite_runtime/bin/python", INTERPRETER),
-    {"PYTHONPATH": f"{ROOT}"},
+    {"PYTHONPATH": f"{PACKAGE}"},
 )
 ARM64 = Runtime(
     "test-arm64",
@@ -44,7 +45,7 @@ ARM64 = Runtime(
         *("-L", INSTALLED / "arm64/root", "-cpu", "neoverse-n1"),
         *(INSTALLED / "arm64/root/usr/bin/python3.11", INTERPRETER),
     ),
-    {"PYTHONPATH": f"{ROOT}{os.pathsep}{INSTALLED / 'arm64/packages'}"},
+    {"PYTHONPATH": f"{PACKAGE}{os.pathsep}{INSTALLED / 'arm64/packages'}"},
 )
 GPU = Runtime(
     "test-gpu",

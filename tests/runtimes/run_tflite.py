@@ -1,6 +1,6 @@
 """Runs a `.tflite` file in whatever interpreter the environment has, on images one by one.
 
-    PYTHONPATH=CHECKOUT python run_tflite.py M.tflite IMAGES.npy OUTPUTS.npy
+    PYTHONPATH=build/package python run_tflite.py M.tflite IMAGES.npy OUTPUTS.npy
 
 Images are float32, outputs too, whatever the file's own dtypes are. Needs NumPy and a runtime,
 `ai_edge_litert` or `tflite_runtime`. Prints, as JSON, which one ran, on which processor, and the
