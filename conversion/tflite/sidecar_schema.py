@@ -18,7 +18,7 @@ LARGEST = 16 << 20
 # Values that readers know. Another one stands for something that would be computed wrongly.
 _KNOWN: dict[str, tuple[str, ...]] = {
     "color": ("RGB",),
-    "interpolation": ("bicubic",),
+    "interpolation": ("bicubic", "bilinear"),
     "activation": ("linear", "softmax"),
     "dtype": ("float32", "int8"),
 }

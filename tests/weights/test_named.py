@@ -618,7 +618,7 @@ def write(path, weights):
     """Writes a T8's weights in the format of the path's suffix."""
     if path.suffix == ".safetensors":
         save_file(weights, path)
-    elif path.suffix in (".pth", ".tar", ".pt"):
+    elif path.suffix in (".pth", ".tar", ".pt", ".ckpt", ".bin"):
         import torch
 
         tensors = {name: torch.from_numpy(array) for name, array in weights.items()}

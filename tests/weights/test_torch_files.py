@@ -527,7 +527,7 @@ def make_strange_floats(file):
     shape = file[TENSOR].shape
     del file[TENSOR]
     kind = h5py.h5t.IEEE_F32LE.copy()
-    kind.set_ebias(1000)
+    kind.set_ebias(30000)
     h5py.h5d.create(file.id, TENSOR.encode(), kind, h5py.h5s.create_simple(shape))
 
 
