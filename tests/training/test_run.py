@@ -438,8 +438,8 @@ def exit_status(words: list[str]) -> int:
 
 
 @pytest.mark.single_backend
-def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    images = shutil.copytree(folder, tmp_path / "photographs")
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = write_photographs(tmp_path / "photographs", 8)  # without folders for the splits
     (images / CLASSES[0] / "00.png").write_bytes(b"no image")
     output = tmp_path / "run"
     status = main(
@@ -452,7 +452,7 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert status == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "18 images of 3 classes to train on, 5 to validate with"
-    assert lines[1].endswith("no images that can be read: 1 (00.png)")
+    assert lines[1] == "Skipped, for reasons that the report names: 1 (00.png)"
     assert lines[2] == callbacks.COMPILING
     assert lines[-2].startswith("epoch   1  loss ")  # before it lines of progress, if it takes long
     assert "model.keras: validation accuracy" in lines[-1]
