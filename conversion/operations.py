@@ -7,6 +7,7 @@ gets a range of its own, and may stay outside of XNNPACK. To support a new one, 
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import keras
 from keras import layers
 
 Range = tuple[float, float]
@@ -65,14 +66,14 @@ OPERATIONS = (
     ),
     Operation((layers.Concatenate,), scales="joined", operators=("CONCATENATION",)),
     Operation(
-        (layers.AveragePooling2D,),
+        (layers.AveragePooling2D, layers.AveragePooling1D),
         channelwise=True,
         scales="kept",
         keeps_range=True,
         operators=("AVERAGE_POOL_2D",),
     ),
     Operation(
-        (layers.MaxPooling2D,),
+        (layers.MaxPooling2D, layers.MaxPooling1D),
         channelwise=True,
         scales="kept",
         keeps_range=True,
@@ -81,7 +82,9 @@ OPERATIONS = (
     Operation(
         (layers.GlobalAveragePooling2D,), channelwise=True, scales="kept", operators=("MEAN",)
     ),
-    Operation((layers.GlobalMaxPooling2D,), channelwise=True),
+    Operation(
+        (layers.GlobalMaxPooling2D,), channelwise=True, scales="kept", operators=("REDUCE_MAX",)
+    ),
     Operation(
         (layers.ZeroPadding2D,),
         channelwise=True,
@@ -101,7 +104,7 @@ OPERATIONS = (
     ),
     Operation((layers.Resizing,), keeps_range=True, operators=("RESIZE_BILINEAR",)),
     Operation((layers.Reshape,), scales="regrouped", keeps_range=True, operators=("RESHAPE",)),
-    Operation((layers.Flatten,), keeps_range=True, operators=("RESHAPE",)),
+    Operation((layers.Flatten,), scales="regrouped", keeps_range=True, operators=("RESHAPE",)),
     Operation((layers.Permute,), keeps_range=True, operators=("TRANSPOSE",)),
     Operation(("Take",), keeps_range=True),
     Operation(("linear",), channelwise=True, fused=True),
@@ -109,7 +112,7 @@ OPERATIONS = (
     Operation(("relu6",), channelwise=True, fused=True),
     # With a bound, a threshold or a slope; without, the lowering makes it an `Activation`.
     Operation((layers.ReLU,), channelwise=True),
-    Operation(("gelu",), channelwise=True, operators=("GELU",)),
+    Operation(("gelu", "Gelu"), channelwise=True, operators=("GELU",)),
     Operation(("sigmoid", "Sigmoid"), channelwise=True, range=UNIT_RANGE, operators=("LOGISTIC",)),
     Operation(("tanh", "Tanh"), channelwise=True, range=TANH_RANGE, operators=("TANH",)),
     Operation(
@@ -121,8 +124,12 @@ OPERATIONS = (
     Operation((layers.Activation,), channelwise=True),
     Operation(
         (
+            layers.Identity,
+            layers.ActivityRegularization,
             layers.Dropout,
+            layers.SpatialDropout1D,
             layers.SpatialDropout2D,
+            layers.SpatialDropout3D,
             layers.AlphaDropout,
             layers.GaussianDropout,
             layers.GaussianNoise,
@@ -144,7 +151,8 @@ DELEGATED = frozenset(name for row in OPERATIONS for name in row.operators)
 """LiteRT's operators that XNNPACK should run."""
 
 _ROWS = {kind: row for row in OPERATIONS for kind in row.kinds}
-_UNKNOWN = Operation(())
+UNKNOWN = Operation(())
+"""Of an operation that no row knows."""
 
 
 def known(operation: Any) -> Operation:
@@ -153,7 +161,16 @@ def known(operation: Any) -> Operation:
     >>> known(layers.MaxPooling2D()).keeps_range, known(layers.Activation("tanh")).range
     (True, (-1.0, 0.9921875))
     """
+    if getattr(operation, "interpolation", "nearest") not in ("nearest", "bilinear"):
+        return UNKNOWN  # may give values beyond those that it reads
     kinds: list[Any] = [*type(operation).__mro__, type(operation).__name__]
     if isinstance(operation, layers.Activation):
-        kinds.insert(0, getattr(operation.activation, "__name__", ""))
-    return next((_ROWS[kind] for kind in kinds if kind in _ROWS), _UNKNOWN)
+        kinds.insert(0, _function_name(operation.activation))
+    return next((_ROWS[kind] for kind in kinds if kind in _ROWS), UNKNOWN)
+
+
+def _function_name(function: Any) -> str:
+    """Returns a function's name in Keras; nothing if it is not Keras', whatever it is called."""
+    name = getattr(function, "__name__", "")
+    own = (getattr(module, name, None) for module in (keras.activations, keras.ops))
+    return name if any(function is x for x in own) else ""

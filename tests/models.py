@@ -3,6 +3,7 @@
 import math
 import weakref
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -42,6 +43,18 @@ TINY = added(
         crop_pct=0.9,
         top1=0.0,
         top1_distilled=0.0,
+    )
+)
+
+# One stage: it has a layer of each kind that Keras can quantise or give LoRA, and few of them.
+SHORT = added(
+    replace(
+        TINY,
+        name="fastvit_short",
+        layers=(1,),
+        widths=(32,),
+        token_mixers=(ATTENTION,),
+        drop_path_rate=0.0,
     )
 )
 

@@ -115,10 +115,14 @@ def check_delegation(delegation: Delegation, quantize: str, wanted: Collection[s
         if name in DELEGATED and name not in allowed
     }
     if wrong:
+        causes = [
+            layer for layer, found in delegation.layers.items() if wrong.keys() & found.keys()
+        ]
         raise ArithmeticError(
             "The file would be slow, and was not kept: XNNPACK, which runs it on a CPU, must take "
             f"all its operators{f' but {_listed(allowed)}' if allowed else ''}. Received: "
             f"{_listed(f'{count} {name}' for name, count in wrong.items())} outside of it"
+            f"{f', of {_listed(causes)}' if causes else ''}"
         )
 
 
@@ -128,6 +132,7 @@ def check_runs(
     expected: Mapping[str, Array],
     quantize: str,
     not_for_xnnpack: Collection[str] = (),
+    layers: Collection[str] = (),
 ) -> tuple[Delegation, SelfCheck]:
     """Runs a file in LiteRT, and compares it with Keras.
 
@@ -137,11 +142,12 @@ def check_runs(
         expected: Keras' outputs for them, by name.
         quantize: The file's precision.
         not_for_xnnpack: Operators that may stay outside of XNNPACK.
+        layers: Names of the layers that the file was made from.
 
     Raises:
         ArithmeticError: If its outputs are not Keras', or XNNPACK leaves out what it should run.
     """
-    delegated = delegation(path)
+    delegated = delegation(path, layers)
     check_delegation(delegated, quantize, not_for_xnnpack)
     received = TFLiteFile(path).predict_each(images)
     return delegated, compare_each(received, expected, quantize)

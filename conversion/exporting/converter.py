@@ -38,8 +38,7 @@ class Conversion:
         outputs: What Keras gives for the images with the reference, in float32, by
             `output_names`.
         layers: Of an int8 file the error of every layer, in the order of the graph.
-        gelu: What an int8 file computes GELU with: the operator, too, where it was to be a sigmoid
-            but no weights around it can take its factor.
+        gelu: What an int8 file computes GELU with: the one asked for, or that of its training.
     """
 
     content: bytes
@@ -136,7 +135,8 @@ def _run_here(folder: Path, model_name: str, progress: Callable[[int, int], None
 def _failure(model_name: str, received: str) -> ValueError:
     return ValueError(
         f"TensorFlow could not convert model '{model_name}'. Expected Keras' own layers and "
-        f"operations that LiteRT has. Received: {received.strip()}"
+        "operations that LiteRT has: take others, or export the model up to where it needs others. "
+        f"Received: {received.strip()}"
     )
 
 

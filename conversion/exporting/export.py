@@ -160,6 +160,7 @@ def export(
             conversion.outputs,
             quantize,
             not_for_xnnpack=request.target.not_for_xnnpack(conversion.gelu),
+            layers={x.name for x in (*lowered.operations, *conversion.layers)},
         )
         shown.begin("Writing the report")
         exported = Export(

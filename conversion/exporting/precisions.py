@@ -38,8 +38,14 @@ _ROWS = (
         15.0,
         frozenset({"DEPTHWISE_CONV_2D"}),
     ),
-    # With more than four axes, as in an attention that is not lowered.
-    Precision("int8", "int8, weights and activations", 12.0, frozenset({"BATCH_MATMUL"})),
+    # Products of more than four axes, as in an attention that is not lowered; means of fewer pixels
+    # at the borders, which are no convolution.
+    Precision(
+        "int8",
+        "int8, weights and activations",
+        12.0,
+        frozenset({"BATCH_MATMUL", "AVERAGE_POOL_2D"}),
+    ),
 )
 
 PRECISIONS: Mapping[str, Precision] = {row.name: row for row in _ROWS}

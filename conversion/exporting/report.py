@@ -1,7 +1,7 @@
 """The facts about an exported file, as lines to print and as a Markdown report."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from keras_fastvit.conversion.tflite import sidecar
 from keras_fastvit.conversion.tflite.delegation import Delegation
 from keras_fastvit.conversion.tflite.sidecar_schema import Description, outputs_of
 from keras_fastvit.images.files import named
+
+_LISTED = 5
+"""How many layers are named that are not on the fast path."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,11 @@ def _findings(exported: Export) -> dict[str, str]:
         "self-check": f"on {check.images} images {check.sqnr_db:.1f} dB of signal to noise, within "
         f"{check.max_difference:.1e} of Keras' largest output (allowed: {allowed}){agree}",
     }
+    if outside:
+        findings["slow path"] = (
+            f"LiteRT's own kernels, on one thread, run {_listed(exported.delegation.layers)}; what "
+            f"XNNPACK runs is {exported.delegation.partitions} pieces, with copies between them"
+        )
     if description["calibration"]:
         findings["calibrated"] = f"on {description['calibration']['images']} images"
     if exported.skipped:
@@ -182,6 +190,13 @@ def _tensor(tensor: Description) -> str:
 
 def _counted(counts: Counter[str]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.most_common())
+
+
+def _listed(layers: Mapping[str, Counter[str]]) -> str:
+    """Returns the layers with their operators, the first few of many."""
+    some = [f"{name}: {_counted(found)}" for name, found in [*layers.items()][:_LISTED]]
+    more = len(layers) - len(some)
+    return "; ".join(some) + (f"; and {more} layers more" if more else "")
 
 
 def _table(heading: list[str], rows: Iterable[tuple[object, ...]]) -> list[str]:

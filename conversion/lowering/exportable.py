@@ -103,11 +103,28 @@ def _check_own_layers(model: keras.Model) -> None:
         if _moves_channels(layer):
             raise _for_channels_first(layer)
         is_graph = isinstance(layer, (Functional, keras.Sequential))
-        if not is_graph and not type(layer).__module__.startswith("keras."):
+        own = type(layer).__module__.startswith("keras.") and not isinstance(layer, layers.Lambda)
+        if not is_graph and not own:
             raise ValueError(
                 "The model is converted in a process that knows Keras' own layers only. "
                 f"Received: layer '{layer.name}' of type {type(layer).__name__}"
             )
+        if not _is_keras_function(getattr(layer, "activation", None)):
+            raise ValueError(
+                "The model is converted in a process that knows Keras' own functions only. Apply "
+                "one of `keras.activations`, or call `keras.ops` on what the layer gives. "
+                f"Received: layer '{layer.name}' with the activation {layer.activation!r}"
+            )
+
+
+def _is_keras_function(function: object) -> bool:
+    """Returns whether this is found by its name, as what a saved model has."""
+    if function is None or isinstance(function, layers.Layer):
+        return True
+    try:
+        return callable(keras.activations.get(keras.activations.serialize(function)))
+    except (TypeError, ValueError):
+        return False
 
 
 def _check_variables(model: keras.Model) -> None:

@@ -1,15 +1,27 @@
 """The graph that lowering starts from: flat, for one image of one size, each operation named."""
 
+import functools
+import inspect
 import re
 from typing import Any
 
 import keras
-from keras import layers, tree
+import numpy as np
+from keras import layers, ops, tree
 
 from keras_fastvit.conversion.lowering.exportable import check_layers
 from keras_fastvit.conversion.operations import known
 from keras_fastvit.graph.keras_internals import Functional, calls_made_of
-from keras_fastvit.graph.rewriting import GraphRewriter, graph_of, origin
+from keras_fastvit.graph.rewriting import (
+    GraphRewriter,
+    copy_of,
+    copy_state,
+    graph_of,
+    infer,
+    last_activation,
+    linear_copy,
+    origin,
+)
 
 
 def static_graph(
@@ -82,23 +94,79 @@ class _StaticGraph(GraphRewriter):
             twins = {id(x): y for x, y in zip(graph.inputs, inputs, strict=True)}
             self.walk(graph, twins)
             return tree.map_structure(lambda x: twins[id(x)], graph.output)
-        if known(operation).inert or _changes_nothing(operation):
+        if known(operation).inert or _changes_nothing(operation, args[0]):
             return args[0]
+        if isinstance(last_activation(operation), keras.Layer):
+            return self._activated(operation, args, kwargs)
+        pooling = next((new for old, new in _ADAPTIVE.items() if isinstance(operation, old)), None)
+        if pooling is not None and (size := _windows(operation, args[0].shape)):
+            policy = operation.dtype_policy
+            make = functools.partial(pooling, size, name=operation.name, dtype=policy)
+            return self.keep_name(self.form(make, operation, size))(*args)
         layer = self.form(lambda: _as_layer(operation), operation, "layer")
         if layer is not None:
             return self.keep_name(layer)(*args, **kwargs)
         return super().call(operation, args, kwargs)
 
+    def _activated(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Calls a layer whose activation is a layer, then that one, which gets the name."""
+        if not isinstance(layer, layers.Activation):
+            linear = self.form(lambda: linear_copy(layer, f"{layer.name}_linear"), layer, "linear")
+            args, kwargs = (linear(*args, **kwargs),), {}
+        activation = layer.activation
+        while isinstance(activation, layers.Activation):
+            activation = activation.activation
+        if _is_plain_relu(activation):
+            activation = keras.activations.relu
+        if not isinstance(activation, keras.Layer):
+            activation = layers.Activation(activation, dtype=layer.dtype_policy)
+        own = self.form(lambda: self.keep_name(copy_of(activation)), layer)
+        own.name = layer.name
+        output = own(*args, **kwargs)
+        if activation.built:  # In an `Activation`, a layer is built when that is run.
+            copy_state(activation, own)
+        return output
 
-def _changes_nothing(operation: Any) -> bool:
-    """Returns whether this resizes to the size that the map has, or casts to its own type."""
-    if not isinstance(operation, layers.Resizing) and type(operation).__name__ != "Cast":
+
+def _changes_nothing(operation: Any, x: Any) -> bool:
+    """Returns whether this gives `x` as it is: a resizing or cast to what it is, an augmentation.
+
+    What a layer for augmentation does in inference is seen by calling it: a random flip does
+    nothing, a random crop cuts or resizes.
+    """
+    resizes = isinstance(operation, layers.Resizing) or type(operation).__name__ == "Cast"
+    if not resizes and not _augments(operation):
         return False
-    return all(
-        (x.shape, x.dtype) == (y.shape, y.dtype)
-        for node in calls_made_of(operation)
-        for x, y in zip(node.input_tensors, node.outputs, strict=True)
-    )
+    for node in calls_made_of(operation):
+        for old, new in zip(node.input_tensors, node.outputs, strict=True):
+            if (old.shape, old.dtype) != (new.shape, new.dtype):
+                return False
+    if resizes:
+        return True
+    pixels = np.random.default_rng(0).uniform(-300, 300, x.shape).astype(x.dtype)
+    # Of a copy: drawing random numbers changes the layer's state.
+    result = infer(copy_of(operation), (pixels,), {})
+    return np.array_equal(ops.convert_to_numpy(result), pixels)
+
+
+def _augments(operation: Any) -> bool:
+    """Returns whether this is one of Keras' layers that do something unless told not to train."""
+    if not isinstance(operation, keras.Layer):
+        return False
+    training = inspect.signature(operation.call).parameters.get("training")
+    return training is not None and training.default is True
+
+
+_ADAPTIVE: dict[type, type] = {
+    layers.AdaptiveAveragePooling2D: layers.AveragePooling2D,
+    layers.AdaptiveMaxPooling2D: layers.MaxPooling2D,
+}
+
+
+def _windows(operation: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Returns the sides of an adaptive pooling's windows; None where they are of several sizes."""
+    pairs = list(zip(shape[1:3], operation.output_size, strict=True))
+    return None if any(a % b for a, b in pairs) else tuple(a // b for a, b in pairs)
 
 
 def _as_layer(operation: Any) -> keras.Layer | None:
@@ -106,12 +174,16 @@ def _as_layer(operation: Any) -> keras.Layer | None:
     kind, dtype = type(operation).__name__, calls_made_of(operation)[0].outputs[0].dtype
     if kind == "Concatenate" and not isinstance(operation, keras.Layer):
         return layers.Concatenate(operation.axis, name=operation.name, dtype=dtype)
-    # Of `keras.ops`, of `keras.activations`, or a layer.
-    if kind in ("Relu", "ReLU"):
-        bend = [getattr(operation, name, 0) for name in ("negative_slope", "threshold")]
-        if not any(bend) and getattr(operation, "max_value", None) is None:
-            return layers.Activation("relu", name=operation.name, dtype=dtype)
+    if _is_plain_relu(operation):
+        return layers.Activation("relu", name=operation.name, dtype=dtype)
     return None
+
+
+def _is_plain_relu(operation: Any) -> bool:
+    """Returns whether this is a ReLU of `keras.ops`, of `keras.activations`, or a layer's."""
+    bend = [getattr(operation, name, 0) for name in ("negative_slope", "threshold")]
+    unbounded = getattr(operation, "max_value", None) is None
+    return type(operation).__name__ in ("Relu", "ReLU") and unbounded and not any(bend)
 
 
 def _name_functions(model: keras.Model) -> None:

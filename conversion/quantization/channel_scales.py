@@ -7,6 +7,7 @@ writes the channel multiplies its kernel by the factor and every one that reads 
 FastViT a stage's whole residual stream can be scaled, but no GELU, input or output of the model.
 
 The same factors serve `u · sigmoid(u)` in place of GELU: they make `u = 1.702 x` of its input.
+Where nothing beside the GELU can take them up, `int8_form` puts weights that can.
 """
 
 from collections.abc import Mapping
@@ -33,17 +34,24 @@ def channel_scales(model: keras.Model, largest: Mapping[str, Array]) -> Scales:
     """Chooses the factors: as large as they can be without widening any tensor's range.
 
     Args:
-        model: An int8 form.
+        model: An int8 form, with weights wherever a GELU needs them (`without_weights`).
         largest: By operation, the largest absolute value of each channel of its output; of those
             without an entry, the factors do not depend.
-
-    Raises:
-        FixedScaleError: If no weights around a GELU can take its factor.
     """
-    channels = _Channels(model)
-    for node in calls_of(model):
-        channels.constrain(node)
-    return channels.scales(largest)
+    return _Channels(model).scales(largest)
+
+
+def without_weights(model: keras.Model) -> frozenset[str]:
+    """Finds the ends of GELUs whose factor no weights can take up, before or behind it.
+
+    Args:
+        model: An int8 form.
+
+    Returns:
+        Names of GELUs' gates, whose input something else wants unscaled, and of their products,
+        whose output does: what reads it, or what it is added to, is no convolution.
+    """
+    return _Channels(model).in_conflict()
 
 
 def apply_scales(model: keras.Model, scales: Scales) -> None:
@@ -63,10 +71,6 @@ def apply_scales(model: keras.Model, scales: Scales) -> None:
             layer.set_weights([kernel * factors, *(b * after for b in bias)])
 
 
-class FixedScaleError(Exception):
-    """A GELU's input or output cannot be scaled: it comes from, or goes to, no convolution."""
-
-
 class _Channels:
     """All channels of all tensors, which of them share a factor, and which factors are given."""
 
@@ -80,20 +84,24 @@ class _Channels:
         }
         self._equal: list[tuple[Array, Array]] = []
         self._given: list[tuple[Array, float]] = []
+        self._gelus: dict[str, Array] = {}
         for x in (*model.inputs, *model.outputs):
             self._give(x, 1.0)
+        for node in calls_of(model):
+            self._constrain(node)
 
-    def constrain(self, node: Any) -> None:
+    def _constrain(self, node: Any) -> None:
         """Adds what a call demands of the factors of its inputs and its output."""
         operation, inputs, output = node.operation, node.input_tensors, node.outputs[0]
         scales = known(operation).scales
         if is_gelu_gate(operation):
             self._give(inputs[0], GELU_SLOPE)
+            self._gelus[operation.name] = self._of(inputs[0])
             self._give(output, 1.0)
         elif scales == "weights":
             if operation.activation not in (keras.activations.linear, keras.activations.relu):
                 self._give(output, 1.0)
-        elif scales == "joined" and operation.axis in (-1, 3):
+        elif scales == "joined" and operation.axis in (-1, len(output.shape) - 1):
             self._tie(np.concatenate([self._of(x) for x in inputs]), self._of(output))
         elif scales == "kept":
             for x in inputs:
@@ -107,6 +115,7 @@ class _Channels:
         elif scales == "product" and len(inputs) == 2:
             if any(is_gelu_gate(origin(x)[0]) for x in inputs):
                 self._give(output, GELU_SLOPE)
+                self._gelus[operation.name] = self._of(output)
             else:
                 # Squeeze-and-excite: the map's factors pass, the gate has none.
                 gate, features = sorted(inputs, key=lambda x: np.prod(x.shape))
@@ -126,10 +135,16 @@ class _Channels:
             np.minimum.at(factors, own, np.maximum(room, 1.0))
         for channels, factor in self._given:
             factors[group[channels]] = factor
-        for channels, factor in self._given:
-            if not np.all(factors[group[channels]] == factor):
-                raise FixedScaleError
         return {name: factors[group[channels]] for name, channels in self._own.items()}
+
+    def in_conflict(self) -> frozenset[str]:
+        group = self._groups()
+        unscaled = np.zeros(group.size, bool)
+        for channels, factor in self._given:
+            unscaled[group[channels]] |= factor == 1
+        return frozenset(
+            name for name, channels in self._gelus.items() if unscaled[group[channels]].any()
+        )
 
     def _groups(self) -> Array:
         """The smallest of the channels that must have the same factor, for each channel."""

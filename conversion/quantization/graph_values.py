@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops, tree
 
 from keras_fastvit.arrays import Array
-from keras_fastvit.graph.rewriting import calls_of
+from keras_fastvit.graph.rewriting import calls_of, infer
 
 _IMAGES_AT_A_TIME = 25
 
@@ -35,12 +35,19 @@ class GraphValues:
         return self._values[id(tensor)]
 
     def compute(self, node: Any) -> Array:
-        """Makes a call, the calls before it having been made; returns its output."""
-        self.set(node, self.give(node.operation, node))
-        return self._values[id(node.outputs[0])]
+        """Makes a call, the calls before it having been made; returns its (first) output."""
+        first, *rest = self._all_of(node.operation, node)
+        self.set(node, first)
+        for x, value in zip(node.outputs[1:], rest, strict=True):
+            self._values[id(x)] = value
+        return first
 
     def give(self, operation: Any, node: Any) -> Array:
-        """Returns what an operation gives for the arguments of a call."""
+        """Returns what an operation with one output gives for the arguments of a call."""
+        (output,) = self._all_of(operation, node)
+        return output
+
+    def _all_of(self, operation: Any, node: Any) -> list[Array]:
         inputs = {id(x): self._values[id(x)] for x in node.input_tensors}
         count = len(next(iter(inputs.values())))
         parts = []
@@ -49,13 +56,12 @@ class GraphValues:
                 key: ops.convert_to_tensor(x[start : start + _IMAGES_AT_A_TIME])
                 for key, x in inputs.items()
             }
-            args, kwargs = node.arguments.fill_in(part)
-            (output,) = tree.flatten(operation(*args, **kwargs))
-            parts.append(ops.convert_to_numpy(output))
-        return np.concatenate(parts)
+            outputs = tree.flatten(infer(operation, *node.arguments.fill_in(part)))
+            parts.append([ops.convert_to_numpy(x) for x in outputs])
+        return [np.concatenate(x) for x in zip(*parts, strict=True)]
 
     def set(self, node: Any, value: Array) -> None:
-        """Puts a value in the place of a call's output."""
+        """Puts a value in the place of a call's (first) output."""
         output = id(node.outputs[0])
         if output not in self._values:
             for x in node.input_tensors:

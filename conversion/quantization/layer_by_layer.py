@@ -26,17 +26,16 @@ from keras_fastvit.architecture.fake_quantization import INT8_LEVELS, round_weig
 from keras_fastvit.arrays import Array
 from keras_fastvit.conversion.operations import WEIGHTED, Range, known
 from keras_fastvit.conversion.quantization.channel_scales import (
-    FixedScaleError,
     Scales,
     apply_scales,
     channel_scales,
+    without_weights,
 )
 from keras_fastvit.conversion.quantization.graph_values import GraphValues
 from keras_fastvit.conversion.quantization.int8_form import (
     int8_form,
     is_gelu,
     is_gelu_gate,
-    linear_copy,
 )
 from keras_fastvit.conversion.quantization.layer_inputs import layer_problem
 from keras_fastvit.conversion.quantization.layer_report import LayerError
@@ -56,7 +55,7 @@ from keras_fastvit.conversion.quantization.weight_rounding import (
     round_kernel,
 )
 from keras_fastvit.evaluation.metrics import sqnr_db
-from keras_fastvit.graph.rewriting import calls_of, origin
+from keras_fastvit.graph.rewriting import calls_of, linear_copy, origin
 
 RIDGE = 5.0
 """How near refitted weights stay to the float model's; see `weight_rounding.refit`.
@@ -74,7 +73,7 @@ class Quantized:
     Attributes:
         model: The int8 form, its weights multiples of what LiteRT will take for their scales.
         ranges: By operation, the range of its output; the input's, by the input layer's name.
-        gelu: `"sigmoid"`, or `"operator"` if no weights around a GELU can take its factor.
+        gelu: What GELU is computed with, `"sigmoid"` or `"operator"`.
         layers: The error of every layer's output on the calibration images, in the graph's order.
 
     Example:
@@ -127,11 +126,7 @@ def quantize(
     """
     given = dict(ranges or {})
     only_gelu = "equalise" in without or bool(given)
-    try:
-        model, scales = _scaled(lowered, calibration, gelu, only_gelu)
-    except FixedScaleError:
-        gelu = "operator"
-        model, scales = _scaled(lowered, calibration, gelu, only_gelu)
+    model, scales = _scaled(lowered, calibration, gelu, only_gelu)
     walk = _LayerByLayer(lowered, model, scales, given, without, levels)
     layers = walk.run(calibration, progress)
     return Quantized(model, walk.ranges, gelu, layers)
@@ -165,6 +160,8 @@ def _scaled(
 ) -> tuple[keras.Model, Scales]:
     """Returns the int8 form, its channels scaled, and the factors."""
     model = int8_form(lowered, gelu)
+    if scaled := without_weights(model):
+        model = int8_form(lowered, gelu, scaled)
     largest = {} if only_gelu else _largest_values(lowered, calibration[:_EQUALISING_IMAGES])
     own = {node.operation.name for node in calls_of(model)}
     scales = channel_scales(model, {name: x for name, x in largest.items() if name in own})
@@ -230,11 +227,15 @@ class _LayerByLayer:
             if isinstance(operation, WEIGHTED):
                 outputs = self._before_activation(node, rest)
             if name in in_lowered:
-                reference = _compute(wanted, in_lowered[name]) * self._scales[name]
-                reference = reference.astype("float32")
+                reference = _compute(wanted, in_lowered[name])
+                if np.issubdtype(reference.dtype, np.floating):
+                    reference = (reference * self._scales[name]).astype("float32")
                 rest.set(node, reference)
             else:
                 reference = rest.compute(node)
+            if not np.issubdtype(reference.dtype, np.floating):  # such as places of values
+                received.compute(node)
+                continue
             self.ranges[name] = self._range_of(node, reference, rest)
             if isinstance(operation, WEIGHTED):
                 if outputs is None:

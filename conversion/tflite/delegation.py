@@ -5,8 +5,10 @@ own kernels. A partition's results go through memory, so one partition is best.
 """
 
 import os
-from collections import Counter
-from dataclasses import dataclass
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from keras_fastvit.conversion.tflite.runtime import open_interpreter
 
@@ -22,22 +24,29 @@ class Delegation:
         partitions: Groups of operators that the delegate runs; 0 where it takes none.
         inside: How many of each operator the delegate runs.
         outside: How many of each operator the runtime's own kernels run.
+        layers: The same, by the layer that they are of; a function goes by its own name.
     """
 
     partitions: int
     inside: Counter[str]
     outside: Counter[str]
+    layers: Mapping[str, Counter[str]] = field(default_factory=dict)
 
 
-def delegation(path: str | os.PathLike[str]) -> Delegation:
+def delegation(path: str | os.PathLike[str], layers: Collection[str] = ()) -> Delegation:
     """Loads a file in the runtime, and asks who runs what.
+
+    Args:
+        path: The file.
+        layers: Names of the layers that it was made from.
 
     Raises:
         FileNotFoundError: If there is nothing at `path`.
         ImportError: If no runtime is installed.
         ValueError: If the file is no `.tflite` that the runtime can run.
     """
-    nodes = open_interpreter(path)._get_ops_details()
+    interpreter = open_interpreter(path)
+    nodes = interpreter._get_ops_details()
     operators = [node for node in nodes if node["op_name"] != DELEGATE]
     partitions = [node for node in nodes if node["op_name"] == DELEGATE]
     producers = {output: node for node in operators for output in node["outputs"].tolist()}
@@ -54,8 +63,22 @@ def delegation(path: str | os.PathLike[str]) -> Delegation:
                 continue
             inside[node["index"]] = node["op_name"]
             wanted += node["inputs"].tolist()
+    outside = [node for node in operators if node["index"] not in inside]
+    tensors = {x["index"]: x["name"] for x in interpreter.get_tensor_details()}
+    by_layer: dict[str, Counter[str]] = defaultdict(Counter)
+    for node in outside:
+        layer = _layer_of(tensors[node["outputs"][0]], layers)
+        by_layer[layer][node["op_name"]] += 1
     return Delegation(
         len(partitions),
         Counter(inside.values()),
-        Counter(node["op_name"] for node in operators if node["index"] not in inside),
+        Counter(node["op_name"] for node in outside),
+        dict(by_layer),
     )
+
+
+def _layer_of(tensor: str, layers: Collection[str]) -> str:
+    """Returns the layer that a tensor is of, which TensorFlow calls `model_1/layer_1/MatMul;…`."""
+    parts = re.split("[/;]", tensor)
+    names = [re.sub(r"_\d+$", "", part) for part in parts]
+    return next((name for name in [*names, *parts] if name in layers), parts[-1])

@@ -142,7 +142,7 @@ class TFLiteFile:
     def predict_each(self, images: Array) -> dict[str, Array]:
         """Runs the file on float inputs; see `run_float`. Returns its outputs by name.
 
-        Names are those of the file's signature.
+        Names are those of the file's signature, of which two may be of one tensor.
 
         Raises:
             ValueError: If the images' shape is not the file's, or it has no one signature.
@@ -154,9 +154,9 @@ class TFLiteFile:
                 f"Received: {len(signatures)} signatures"
             )
         details = self._interpreter.get_signature_runner().get_output_details()
-        names = {tensor["index"]: name for name, tensor in details.items()}
         results = self.run_float(images)
-        return {names[x["index"]]: y for x, y in zip(self._outputs, results, strict=True)}
+        found = {x["index"]: y for x, y in zip(self._outputs, results, strict=True)}
+        return {name: found[tensor["index"]] for name, tensor in details.items()}
 
 
 class TFLiteModel(TFLiteFile):

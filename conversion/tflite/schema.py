@@ -61,7 +61,7 @@ class Graph:
         operators: In the order in which they run.
         inputs: Indices of tensors.
         outputs: Indices of tensors.
-        output_names: As the file's signature calls the outputs; by index.
+        output_names: As the file's signature calls the outputs, each with its index.
         subgraphs: How many the file has.
         metadata: Sizes in bytes, by name.
     """
@@ -70,7 +70,7 @@ class Graph:
     operators: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    output_names: dict[int, str]
+    output_names: dict[str, int]
     subgraphs: int
     metadata: dict[str, int]
 
@@ -121,12 +121,12 @@ def _graph(model: Any) -> Graph:
     )
 
 
-def _output_names(model: Any) -> dict[int, str]:
+def _output_names(model: Any) -> dict[str, int]:
     if not model.SignatureDefsLength():
         return {}
     signature = model.SignatureDefs(0)
     outputs = map(signature.Outputs, range(signature.OutputsLength()))
-    return {output.TensorIndex(): _text(output.Name()) for output in outputs}
+    return {_text(output.Name()): output.TensorIndex() for output in outputs}
 
 
 def _tensors(model: Any, graph: Any) -> tuple[Tensor, ...]:

@@ -78,7 +78,7 @@ def tensors(
     described = {"input": {**_tensor("image", graph.tensors[image]), **preparation}}
     outputs = [
         {**_tensor(name, graph.tensors[output]), "activation": activation}
-        for output, name in graph.output_names.items()
+        for name, output in graph.output_names.items()
     ]
     if len(outputs) == 1:
         return {**described, "output": outputs[0]}

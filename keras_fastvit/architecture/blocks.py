@@ -23,6 +23,7 @@ from keras_fastvit.architecture.layers import (
     chain,
     float64,
     kernel_of,
+    learns,
     register,
     residual,
 )
@@ -83,8 +84,11 @@ class Downsample(FastViTLayer):
         return self._map_shape(input_shape, self.filters, strides=2)
 
     def _inference_form(self) -> InferenceForm:
-        both = fusion.sum_branches(self.large_conv.folded(), self.small_conv.folded())
-        forms = [self._folded_conv(both, depthwise=True, strides=2, suffix="large_conv")]
+        parts = (self.large_conv, self.small_conv)
+        both = fusion.sum_branches(*(part.folded() for part in parts))
+        forms = [
+            self._folded_conv(both, depthwise=True, strides=2, suffix="large_conv", parts=parts)
+        ]
         if self.large_se is not None:
             forms.append(self.large_se.fuse())
         if self.activation:
@@ -168,16 +172,16 @@ class ConvFFN(FastViTLayer):
     def _inference_form(self) -> InferenceForm:
         return self.scaled_inference_form(None)
 
-    def scaled_inference_form(self, layer_scale: Array | None) -> InferenceForm:
-        """The inference form of `layer_scale * self(x)`, the factor folded into `fc2`."""
-        fc2 = kernel_of(self.fc2)
+    def scaled_inference_form(self, layer_scale: LayerScale | None) -> InferenceForm:
+        """The inference form of `layer_scale(self(x))`, the factor folded into `fc2`."""
+        fc1, fc2 = kernel_of(self.fc1), kernel_of(self.fc2)
         if layer_scale is not None:
-            fc2 = fusion.scale_outputs(fc2, layer_scale)
+            fc2 = fusion.scale_outputs(fc2, layer_scale.folded())
         return chain(
             self.conv.fuse(),
-            self._folded_conv(kernel_of(self.fc1), depthwise=False, suffix="fc1"),
+            self._folded_conv(fc1, depthwise=False, suffix="fc1", parts=(self.fc1,)),
             self._gelu(),
-            self._folded_conv(fc2, depthwise=False, suffix="fc2"),
+            self._folded_conv(fc2, depthwise=False, suffix="fc2", parts=(self.fc2, layer_scale)),
         )
 
 
@@ -223,7 +227,7 @@ class RepMixerBlock(FastViTLayer):
         return x + self.drop_path(y, training=training)
 
     def _inference_form(self) -> InferenceForm:
-        mlp = self.mlp.scaled_inference_form(self.layer_scale.folded())
+        mlp = self.mlp.scaled_inference_form(self.layer_scale)
         return chain(self.token_mixer.fuse(), residual(mlp))
 
 
@@ -266,20 +270,28 @@ class Attention(FastViTLayer):
         return self.proj(ops.reshape(y, (batch, height, width, channels)))
 
     def _inference_form(self) -> InferenceForm:
-        channels = self.proj.units
-        ones, zeros = np.ones(channels), np.zeros(channels)
-        return self.folded_inference_form(Affine(ones, zeros), ones)
+        return self.folded_inference_form(None, None)
 
-    def folded_inference_form(self, norm: Affine, layer_scale: Array) -> InferenceForm:
-        """The inference form of `layer_scale * self(norm(x))`.
+    def folded_inference_form(
+        self, norm: LayerNorm | layers.BatchNormalization | None, layer_scale: LayerScale | None
+    ) -> InferenceForm:
+        """The inference form of `layer_scale(self(norm(x)))`; of a `LayerNorm` its affine part.
 
         Written without a reshape back to height and width, so that these may be unknown: the
         query keeps both axes, key and value have one axis of tokens.
         """
+        channels = self.proj.units
+        ones, zeros = np.ones(channels), np.zeros(channels)
+        if norm is None:
+            affine = Affine(ones, zeros)
+        else:
+            affine = norm.folded() if isinstance(norm, LayerNorm) else affine_of(norm)
+        factors = ones if layer_scale is None else layer_scale.folded()
         folded = fusion.attention(
-            norm, float64(self.qkv.kernel), kernel_of(self.proj), layer_scale, HEAD_DIM
+            affine, float64(self.qkv.kernel), kernel_of(self.proj), factors, HEAD_DIM
         )
-        channels = layer_scale.size
+        to_qkv = {"trainable": learns(norm, self.qkv)}
+        from_heads = {"trainable": learns(self.proj, layer_scale)}
         heads = (channels // HEAD_DIM, HEAD_DIM)
         last = self.data_format == "channels_last"
         image = self._shape_of(channels)
@@ -291,12 +303,14 @@ class Attention(FastViTLayer):
             **self._inherited(self._inference_name("tokens")),
         )
         mixed = (None, None, None, *heads)
-        query = self._einsum(f"{pixels},cnd->bhwnd", image, mixed, "query", *folded.query)
-        key = self._einsum(f"{tokens},cnd->bknd", flat, (None, None, *heads), "key", folded.key)
-        value = self._einsum(
-            f"{tokens},cnd->bknd", flat, (None, None, *heads), "value", folded.value
+        query = self._einsum(f"{pixels},cnd->bhwnd", image, mixed, "query", *folded.query, **to_qkv)
+        key, value = (
+            self._einsum(f"{tokens},cnd->bknd", flat, (None, None, *heads), suffix, x, **to_qkv)
+            for suffix, x in (("key", folded.key), ("value", folded.value))
         )
-        proj = self._einsum(f"bhwnd,ndc->{pixels}", mixed, image, "proj", *folded.projection)
+        proj = self._einsum(
+            f"bhwnd,ndc->{pixels}", mixed, image, "proj", *folded.projection, **from_heads
+        )
 
         def attend(x: Any) -> Any:
             x_flat = flatten(x)
@@ -312,6 +326,7 @@ class Attention(FastViTLayer):
         output_shape: tuple[int | None, ...],
         suffix: str,
         *weights: Array,
+        trainable: bool,
     ) -> layers.EinsumDense:
         """A dense layer that holds a folded kernel and perhaps a bias of the output's channels."""
         kernel_axes, output_axes = equation.split(",")[1].split("->")
@@ -319,7 +334,7 @@ class Attention(FastViTLayer):
             equation,
             output_shape[1:],
             bias_axes="".join(a for a in kernel_axes if a in output_axes) if weights[1:] else None,
-            **self._inherited(self._inference_name(suffix)),
+            **{**self._inherited(self._inference_name(suffix)), "trainable": trainable},
         )
         layer.build(input_shape)
         layer.set_weights([w.reshape(v.shape) for w, v in zip(weights, layer.weights, strict=True)])
@@ -391,13 +406,8 @@ class AttentionBlock(FastViTLayer):
         return x + self.drop_path_2(y, training=training)
 
     def _inference_form(self) -> InferenceForm:
-        scale = self.layer_scale_1.folded()
+        attention = self.token_mixer.folded_inference_form(self.norm, self.layer_scale_1)
         if self.norm_type == LAYER_NORM:
-            attention = chain(
-                self.norm.bare_inference_form(),
-                self.token_mixer.folded_inference_form(self.norm.folded(), scale),
-            )
-        else:
-            attention = self.token_mixer.folded_inference_form(affine_of(self.norm), scale)
-        mlp = self.mlp.scaled_inference_form(self.layer_scale_2.folded())
+            attention = chain(self.norm.bare_inference_form(), attention)
+        mlp = self.mlp.scaled_inference_form(self.layer_scale_2)
         return chain(residual(attention), residual(mlp))

@@ -114,7 +114,7 @@ class FakeQuantize(keras.layers.Layer):
         self.built = True
 
     def call(self, x: Any) -> Any:
-        return fake_quantize(x, *self._limits())
+        return ops.cast(fake_quantize(x, *self._limits()), self.compute_dtype)
 
     def range(self) -> tuple[float, float]:
         """Returns the lowest and the highest value as they are now, before rounding to a step."""

@@ -7,7 +7,7 @@ is found by reading the path to it. Sources: the paper (arXiv 2303.14189, sectio
 `fastvit.py` of Apple and of timm.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -16,6 +16,7 @@ from keras import layers, ops
 
 from keras_fastvit.architecture import fusion
 from keras_fastvit.architecture.fusion import Affine, Array, Kernel
+from keras_fastvit.architecture.overrides import Overrides, inherited, overrides_of
 from keras_fastvit.graph.keras_internals import layers_within
 
 InferenceForm = Callable[[Any], Any]
@@ -43,13 +44,27 @@ def _torch_conv_initializer(fan_in_scale: float = 1.0) -> keras.initializers.Ini
 
 
 class FastViTLayer(layers.Layer):
-    """The base of all blocks: a data format, sublayers of one dtype policy, an inference form."""
+    """The base of all blocks: a data format, sublayers of one dtype policy, an inference form.
+
+    Args:
+        data_format: `"channels_last"` or `"channels_first"`; default: Keras' configuration.
+        overrides: What sublayers have of their own, as `get_config` gives it: those that are
+            frozen alone, or have been quantised.
+        **kwargs: Further arguments of `keras.layers.Layer`.
+    """
 
     config_names: tuple[str, ...] = ()
     """The constructor's arguments, which are attributes of the same name."""
 
-    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        data_format: str | None = None,
+        overrides: Overrides | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        overrides = keras.saving.serialize_keras_object(overrides) if overrides else {}
+        object.__setattr__(self, "overrides", overrides)  # a plain dict, which Keras does not track
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
         if self.data_format not in ("channels_last", "channels_first"):
             raise ValueError(
@@ -85,7 +100,12 @@ class FastViTLayer(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         names = ("data_format", *self.config_names)
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        config = {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        overrides = self.overrides
+        if self.built:
+            sublayers = layers_within(self, include_self=False, recursive=False)
+            overrides = overrides_of(self, sublayers)
+        return {**config, "overrides": overrides} if overrides else config
 
     @property
     def _channel_axis(self) -> int:
@@ -116,12 +136,14 @@ class FastViTLayer(layers.Layer):
         return {"data_format": self.data_format, **self._inherited(name)}
 
     def _inherited(self, name: str) -> dict[str, Any]:
-        """Constructor arguments of any sublayer.
+        """Constructor arguments of any sublayer, or of a piece of the inference form.
 
         `trainable` among them: a frozen layer is built anew when its model is loaded, and its
         batch normalisations must not go on collecting statistics.
         """
-        return {"dtype": self.dtype_policy, "trainable": self.trainable, "name": name}
+        # A piece of the inference form may have a sublayer's name, but it has none of its own.
+        overrides = {} if self.built else self.overrides
+        return inherited(name, self.dtype_policy, self.trainable, overrides)
 
     def _batch_norm(self, name: str) -> layers.BatchNormalization:
         return layers.BatchNormalization(
@@ -144,12 +166,20 @@ class FastViTLayer(layers.Layer):
         return "_".join(filter(None, [*self.path.split("/"), suffix]))
 
     def _folded_conv(
-        self, folded: Kernel, depthwise: bool, strides: int = 1, suffix: str = "", **kwargs: Any
+        self,
+        folded: Kernel,
+        depthwise: bool,
+        strides: int = 1,
+        suffix: str = "",
+        parts: Sequence[layers.Layer | None] = (),
     ) -> InferenceForm:
-        """A convolution, padded by `kernel_size // 2`, that holds the folded kernel and bias."""
+        """A convolution, padded by `kernel_size // 2`, that holds the folded kernel and bias.
+
+        It is trainable if any of the `parts` is that have been folded, by default this layer.
+        """
         size, _, channels, _ = folded.kernel.shape
         name = self._inference_name(suffix)
-        kwargs |= self._like(name)
+        kwargs = {**self._like(name), "trainable": learns(*parts or [self])}
         kwargs |= {"strides": strides, "padding": "same" if strides == 1 else "valid"}
         if depthwise:
             kwargs["depth_multiplier"] = folded.kernel.shape[-1]
@@ -168,6 +198,11 @@ class FastViTLayer(layers.Layer):
     def _gelu(self) -> layers.Layer:
         # Exact (erf), as in the checkpoints; `keras.ops.gelu` defaults to the tanh form.
         return layers.Activation("gelu", **self._inherited(self._inference_name("gelu")))
+
+
+def learns(*parts: layers.Layer | None) -> bool:
+    """Returns whether training changes any weight of these layers."""
+    return any(weight.trainable for part in parts if part is not None for weight in part.weights)
 
 
 def chain(*forms: InferenceForm) -> InferenceForm:
@@ -371,7 +406,11 @@ class ConvBN(FastViTLayer):
                 **common,
             )
         self.bn = self._batch_norm("bn")
-        self.conv.build(self.pad.compute_output_shape(input_shape) if self.pad else input_shape)
+        padded = input_shape
+        if self.pad is not None:
+            self.pad.build(input_shape)  # a layer that is not cannot pass through `quantize`
+            padded = self.pad.compute_output_shape(input_shape)
+        self.conv.build(padded)
         self.bn.build(self.compute_output_shape(input_shape))
 
     def _initializer(self, fan_in_scale: float = 1.0) -> keras.initializers.Initializer:
@@ -424,6 +463,7 @@ class SqueezeExcite(FastViTLayer):
         self.pool, self.fc1, self.fc2, self.multiply = self._parts(channels, hidden, str)
         self.fc1.build(self._shape_of(channels))
         self.fc2.build(self._shape_of(hidden))
+        self.multiply.build([input_shape, self.pool.compute_output_shape(input_shape)])
 
     def _parts(self, channels: int, hidden: int, name: Callable[[str], str]) -> list[layers.Layer]:
         init = {"kernel_initializer": _torch_conv_initializer()}
@@ -442,8 +482,9 @@ class SqueezeExcite(FastViTLayer):
         hidden, channels = self.fc1.filters, self.fc2.filters
         pool, fc1, fc2, multiply = self._parts(channels, hidden, self._inference_name)
         for plain, own, inputs in ((fc1, self.fc1, channels), (fc2, self.fc2, hidden)):
+            plain.trainable = learns(own)
             plain.build(self._shape_of(inputs))
-            plain.set_weights(own.get_weights())
+            plain.set_weights(kernel_of(own))
         return lambda x: multiply([x, fc2(fc1(pool(x)))])
 
 
@@ -540,7 +581,8 @@ class MobileOneBlock(FastViTLayer):
         return fusion.sum_branches(*branches)
 
     def _inference_form(self) -> InferenceForm:
-        forms = [self._folded_conv(self.folded(), self.depthwise, self.strides)]
+        parts = (self.conv_kxk, self.conv_scale, self.identity)
+        forms = [self._folded_conv(self.folded(), self.depthwise, self.strides, parts=parts)]
         if self.se is not None:
             forms.append(self.se.fuse())
         if self.activation:

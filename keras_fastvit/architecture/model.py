@@ -17,11 +17,15 @@ from keras_fastvit.architecture.layers import (
     Dropout,
     MobileOneBlock,
 )
+from keras_fastvit.architecture.overrides import Overrides, inherited, overrides_of
 from keras_fastvit.architecture.variants import ATTENTION, Variant, get_variant
 
 MIN_SIDE = 32
 DEFAULT_SIDE = 256
 _ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+Settings = Callable[[str], dict[str, Any]]
+"""Gives a layer of this name its constructor's arguments that are the same for all layers."""
 
 
 class ModelArguments(TypedDict, total=False):
@@ -63,8 +67,11 @@ class FastViT(keras.Model):
         dropout: Dropout rate before the classifier.
         layer_scale_init_value: Default: the variant's.
         data_format: `"channels_last"` or `"channels_first"`; default: Keras' configuration.
-        dtype: Dtype or dtype policy of the layers; default: Keras' configuration.
+        dtype: Dtype or dtype policy of the model and its layers; default: Keras' configuration.
         name: Name of the model; default: the variant's.
+        trainable: Whether the layers are trained.
+        overrides: What layers have of their own, as `get_config` gives it: those that are frozen
+            alone, or have been quantised.
 
     Attributes:
         pyramid_outputs: `{"P2": …, "P3": …, "P4": …, "P5": …}`, the stages' outputs at 1/4 to 1/32
@@ -95,6 +102,8 @@ class FastViT(keras.Model):
         data_format: str | None = None,
         dtype: Any = None,
         name: str | None = None,
+        trainable: bool = True,
+        overrides: Overrides | None = None,
     ) -> None:
         row = get_variant(variant)
         data_format = keras.config.image_data_format() if data_format is None else data_format
@@ -104,37 +113,39 @@ class FastViT(keras.Model):
             layer_scale_init_value = row.layer_scale_init_value
         _validate(include_top, pooling, classes, drop_path_rate, dropout, data_format)
         policy = keras.dtype_policies.get(dtype)
-        layout = _Layout(data_format, policy)
-        common = {"data_format": layout.inner_format, "dtype": policy}
+        settings = partial(inherited, dtype=policy, trainable=trainable, overrides=overrides or {})
+        layout = _Layout(data_format, settings)
 
         image = _image_input(input_tensor, input_shape, include_top, data_format)
         x, pyramid = _trunk(
-            layout.enter(image), row, drop_path_rate, layer_scale_init_value, common
+            layout.enter(image), row, drop_path_rate, layer_scale_init_value, layout.settings
         )
         pyramid = {level: layout.leave(x, level) for level, x in pyramid.items()}
         if include_top:
-            x = layers.GlobalAveragePooling2D(name="pool", **common)(x)
-            x = Dropout(dropout, name="dropout", dtype=policy)(x)
+            x = layers.GlobalAveragePooling2D(**layout.settings("pool"))(x)
+            x = Dropout(dropout, **settings("dropout"))(x)
             init = keras.initializers.RandomNormal(stddev=KERNEL_STDDEV)
-            x = layers.Dense(int(classes), kernel_initializer=init, name="head", dtype=policy)(x)
+            x = layers.Dense(int(classes), kernel_initializer=init, **settings("head"))(x)
             # Probabilities and losses lose too much in 16 bits.
             output_dtype = keras.backend.result_type(policy.compute_dtype, "float32")
-            x = layers.Activation(classifier_activation, dtype=output_dtype, name="predictions")(x)
+            x = layers.Activation(
+                classifier_activation, **{**settings("predictions"), "dtype": output_dtype}
+            )(x)
         elif pooling == "avg":
-            x = layers.GlobalAveragePooling2D(name="pool", **common)(x)
+            x = layers.GlobalAveragePooling2D(**layout.settings("pool"))(x)
         elif pooling == "max":
-            x = layers.GlobalMaxPooling2D(name="pool", **common)(x)
+            x = layers.GlobalMaxPooling2D(**layout.settings("pool"))(x)
         else:
             x = layout.leave(x, "features")
 
         inputs = keras.utils.get_source_inputs(image)
         inputs = inputs[0] if len(inputs) == 1 else inputs
-        super().__init__(inputs=inputs, outputs=x, name=name or row.name)
+        super().__init__(inputs=inputs, outputs=x, name=name or row.name, trainable=trainable)
+        self.dtype_policy = policy  # by which `compile` decides whether to scale the loss
         set_pyramid_outputs(self, pyramid)
         self.variant = row.name
         self.data_format = data_format
-        # An image that other layers have made cannot be described by an input shape.
-        self._starts_at_image = inputs is image
+        self._image = image
         self._config = {
             "variant": row.name,
             "include_top": include_top,
@@ -146,7 +157,6 @@ class FastViT(keras.Model):
             "dropout": dropout,
             "layer_scale_init_value": layer_scale_init_value,
             "data_format": data_format,
-            "dtype": policy,
         }
 
     def fuse(self) -> keras.Model:
@@ -154,29 +164,34 @@ class FastViT(keras.Model):
         return fuse(self)
 
     def get_config(self) -> dict[str, Any]:
-        if not self._starts_at_image:
-            return {"graph": keras.Model(self.input, self.output, name=self.name).get_config()}
+        # What makes the image: an input, or layers of the user's behind one or more.
+        before = keras.Model(self.input, self._image, name=self.name)
+        own = [layer for layer in self.layers if layer not in before.layers]
         # Not earlier: where TensorFlow is installed, Keras imports it to serialise anything.
         activation = keras.activations.get(self._config["classifier_activation"])
         return {
             **self._config,
             "classifier_activation": keras.activations.serialize(activation),
-            "dtype": keras.dtype_policies.serialize(self._config["dtype"]),
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
             "name": self.name,
-            "frozen_layers": [x.name for x in self.layers if x.weights and not x.trainable],
+            "trainable": self.trainable,
+            **({"overrides": overrides} if (overrides := overrides_of(self, own)) else {}),
+            **({} if self.input is self._image else {"before": before.get_config()}),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> keras.Model:
-        """Rebuilds the model; one with an `input_tensor` of other layers as a `keras.Model`."""
-        if "graph" in config:
+        """Rebuilds the model, with the layers before it where its `input_tensor` came from any."""
+        if "graph" in config:  # so such models were saved before
             return keras.Model.from_config(config["graph"], custom_objects)
         config = dict(config)
-        frozen_layers = config.pop("frozen_layers", [])
-        model = cls(**config)
-        for name in frozen_layers:
-            model.get_layer(name).trainable = False
-        return model
+        if "frozen_layers" in config:  # and frozen ones
+            frozen = config.pop("frozen_layers")
+            config["overrides"] = {name: {"trainable": False} for name in frozen}
+        if "before" in config:
+            before = keras.Model.from_config(dict(config.pop("before")), custom_objects)
+            config["input_tensor"] = before.output
+        return cls(**config)
 
 
 class _Layout:
@@ -188,31 +203,35 @@ class _Layout:
     most variants at 256×256; and on CPUs TensorFlow has no 16-bit convolution with channels first.
     """
 
-    def __init__(self, data_format: str, policy: Any) -> None:
-        self.inner_format = "channels_last" if _ON_TENSORFLOW else data_format
-        self._permutes = data_format != self.inner_format
-        self._policy = policy
+    def __init__(self, data_format: str, settings: Settings) -> None:
+        self._inner_format = "channels_last" if _ON_TENSORFLOW else data_format
+        self._permutes = data_format != self._inner_format
+        self._settings = settings
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """Constructor arguments of a layer that takes feature maps."""
+        return {"data_format": self._inner_format, **self._settings(name)}
 
     def enter(self, image: Any) -> Any:
         if not self._permutes:
             return image
-        return layers.Permute((2, 3, 1), dtype=self._policy, name="to_channels_last")(image)
+        return layers.Permute((2, 3, 1), **self._settings("to_channels_last"))(image)
 
     def leave(self, x: Any, what: str) -> Any:
         if not self._permutes:
             return x
-        return layers.Permute((3, 1, 2), dtype=self._policy, name=f"{what}_to_channels_first")(x)
+        return layers.Permute((3, 1, 2), **self._settings(f"{what}_to_channels_first"))(x)
 
 
 def _trunk(
-    image: Any, row: Variant, drop_path_rate: float, layer_scale: float, common: dict[str, Any]
+    image: Any, row: Variant, drop_path_rate: float, layer_scale: float, settings: Settings
 ) -> tuple[Any, dict[str, Any]]:
     """Stem, stages and the head's convolution; returns its output and the stages' outputs."""
     width = row.widths[0]
-    stem = {"scale_branch": row.stem_scale_branches, **common}
-    x = MobileOneBlock(width, 3, strides=2, name="stem_0", **stem)(image)
-    x = MobileOneBlock(width, 3, strides=2, depthwise=True, name="stem_1", **stem)(x)
-    x = MobileOneBlock(width, 1, name="stem_2", **stem)(x)
+    stem = partial(MobileOneBlock, width, scale_branch=row.stem_scale_branches)
+    x = stem(3, strides=2, **settings("stem_0"))(image)
+    x = stem(3, strides=2, depthwise=True, **settings("stem_1"))(x)
+    x = stem(1, **settings("stem_2"))(x)
 
     rates = iter(np.linspace(0, drop_path_rate, sum(row.layers)).tolist())
     pyramid = {}
@@ -222,28 +241,26 @@ def _trunk(
                 width,
                 squeeze_excite=stage in row.squeeze_excite_stages,
                 activation=row.downsample_activation,
-                name=f"stage_{stage}_downsample",
-                **common,
+                **settings(f"stage_{stage}_downsample"),
             )(x)
         block_class: Callable[..., keras.Layer] = RepMixerBlock
         if row.token_mixers[stage] == ATTENTION:
-            x = ConditionalPositionalEncoding(name=f"stage_{stage}_cpe", **common)(x)
+            x = ConditionalPositionalEncoding(**settings(f"stage_{stage}_cpe"))(x)
             block_class = partial(AttentionBlock, norm_type=row.attention_norm)
         for block in range(depth):
             x = block_class(
                 row.mlp_ratio,
                 next(rates),
                 layer_scale,
-                name=f"stage_{stage}_block_{block}",
-                **common,
+                **settings(f"stage_{stage}_block_{block}"),
             )(x)
         # Feature pyramids number a level by the logarithm of its stride.
         pyramid[f"P{stage + 2}"] = x
 
     return (
-        MobileOneBlock(
-            2 * width, 3, depthwise=True, squeeze_excite=True, name="final_conv", **common
-        )(x),
+        MobileOneBlock(2 * width, 3, depthwise=True, squeeze_excite=True, **settings("final_conv"))(
+            x
+        ),
         pyramid,
     )
 

@@ -15,6 +15,8 @@ from keras_fastvit.graph.rewriting import (
     copy_of,
     copy_state,
     graph_of,
+    last_activation,
+    linear_copy,
     operations_of,
     origin,
 )
@@ -24,16 +26,17 @@ def inline(model: keras.Model) -> keras.Model:
     """Returns a model of Keras' own layers and operations only, with the same outputs.
 
     Each call of a layer of another package becomes the graph of what the layer's `call` does, in
-    inference; nested models are dissolved. A layer that was inside such a layer has its name, with
-    that of the layer around it before it: `box_head_conv2d_0`. The model is left as it is; one
-    that has Keras' layers only is itself the result.
+    inference; so does a `Lambda`, and a function of a user's that a layer has as its activation.
+    Nested models are dissolved. A layer that was inside such a layer has its name, with that of the
+    layer around it before it: `box_head_conv2d_0`. The model is left as it is; one that has Keras'
+    layers and functions only is itself the result.
 
     Args:
         model: A functional or Sequential model in inference form (`keras_fastvit.fuse`).
 
     Raises:
         ValueError: If a layer of another package has weights of its own, beside those of Keras'
-            layers in it, or does what cannot be traced; if the model has no graph.
+            layers in it, or it or a function does what cannot be traced; if the model has no graph.
 
     Example:
     >>> import keras
@@ -47,7 +50,8 @@ def inline(model: keras.Model) -> keras.Model:
     >>> [operation.name for operation in inline(model).operations[1:]]
     ['head_dense', 'head_relu']
     """
-    if all(_is_keras_own(layer) for layer in model._flatten_layers(include_self=False)):
+    layers = model._flatten_layers(include_self=False)
+    if all(_is_keras_own(layer) and not _has_own_function(layer) for layer in layers):
         return model
     return _Inliner().rewrite(model)
 
@@ -69,6 +73,8 @@ class _Inliner(GraphRewriter):
             return self._dissolved(graph_of(operation), (args, kwargs))
         if isinstance(operation, keras.Layer) and not _is_keras_own(operation):
             return self._dissolved(self._traced(operation, args, kwargs), (args, kwargs))
+        if _has_own_function(operation):
+            return self._applied(operation, args, kwargs)
         return super().call(operation, args, kwargs)
 
     def _dissolved(self, graph: Functional, arguments: Any) -> Any:
@@ -76,6 +82,16 @@ class _Inliner(GraphRewriter):
         twins = {id(x): y for x, y in zip(graph.inputs, inputs, strict=True)}
         self.walk(graph, twins)
         return tree.map_structure(lambda x: twins[id(x)], graph.output)
+
+    def _applied(self, layer: keras.Layer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Calls a layer, and the function that is its activation behind it."""
+        if isinstance(layer, keras.layers.Activation):
+            output = args[0]
+        else:
+            linear = self.form(lambda: linear_copy(layer, f"{layer.name}_linear"), layer)
+            output = linear(*args, **kwargs)
+        function = keras.layers.Lambda(layer.activation, name=layer.name)
+        return self._dissolved(self._traced(function, (output,), {}), output)
 
     def _traced(
         self, layer: keras.Layer, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -133,4 +149,18 @@ def _is_keras_own(layer: keras.Layer) -> bool:
     # A model made of layers: nobody's, whatever its class.
     if isinstance(layer, (Functional, keras.Sequential)):
         return type(layer).call in (Functional.call, keras.Sequential.call)
+    if isinstance(layer, keras.layers.Lambda):
+        return False
     return type(layer).__module__.startswith("keras.")
+
+
+def _has_own_function(operation: Any) -> bool:
+    """Returns whether a layer's activation is a function that Keras does not have by its name."""
+    function = last_activation(operation)
+    if function is None or isinstance(function, keras.Layer) or not _is_keras_own(operation):
+        return False
+    name = getattr(function, "__name__", "")
+    # A backend's, such as `tf.nn.relu`, is saved and loaded as Keras' of its name.
+    package = str(getattr(function, "__module__", "")).partition(".")[0]
+    alike = package in ("tensorflow", "jax", "torch")
+    return not alike and function is not getattr(keras.activations, name, None)

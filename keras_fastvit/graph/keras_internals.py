@@ -3,16 +3,24 @@
 from typing import Any
 
 from keras.src.models.functional import Functional
-from keras.src.ops.nn import Softmax
+from keras.src.ops.nn import Gelu, Softmax
 from keras.src.ops.numpy import Einsum
 from keras.src.saving import saving_lib
 
-__all__ = ["Einsum", "Functional", "Softmax", "calls_made_of", "layers_within", "saving_lib"]
+__all__ = [
+    "Einsum",
+    "Functional",
+    "Gelu",
+    "Softmax",
+    "calls_made_of",
+    "layers_within",
+    "saving_lib",
+]
 
 
-def layers_within(layer: Any, include_self: bool = True) -> list[Any]:
-    """Returns a layer or model and all layers in it, at any depth."""
-    return list(layer._flatten_layers(include_self=include_self))
+def layers_within(layer: Any, include_self: bool = True, recursive: bool = True) -> list[Any]:
+    """Returns a layer or model and all layers in it, at any depth or the uppermost alone."""
+    return list(layer._flatten_layers(include_self, recursive))
 
 
 def calls_made_of(operation: Any) -> list[Any]:

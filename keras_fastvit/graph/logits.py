@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from keras_fastvit.graph.keras_internals import Functional, Softmax
-from keras_fastvit.graph.rewriting import graph_of, origin
+from keras_fastvit.graph.rewriting import graph_of, last_activation, linear_copy, origin
 
 
 def to_logits(model: keras.Model) -> tuple[keras.Model, str]:
@@ -37,12 +37,13 @@ def _before_softmax(output: Any) -> Any:
     if isinstance(operation, (Softmax, keras.layers.Softmax)):
         last = operation.axis in (-1, len(output.shape) - 1)
         return args[0] if last and len(node.input_tensors) == 1 else None
-    if getattr(operation, "activation", None) is not keras.activations.softmax:
+    activation = last_activation(operation)
+    if isinstance(activation, keras.layers.Softmax):
+        if activation.axis not in (-1, len(output.shape) - 1):
+            return None
+    elif activation is not keras.activations.softmax:
         return None
     if isinstance(operation, keras.layers.Activation):
         return args[0]
     # A layer that does something else first, such as Dense.
-    linear = type(operation).from_config({**operation.get_config(), "activation": None})
-    logits = linear(*args, **kwargs)
-    linear.set_weights(operation.get_weights())
-    return logits
+    return linear_copy(operation, operation.name)(*args, **kwargs)

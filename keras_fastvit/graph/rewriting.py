@@ -1,13 +1,14 @@
 """Rebuilds a functional model's graph, call by call: what `fuse` and the lowering share."""
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
-from keras import tree
+from keras import ops, tree
 
-from keras_fastvit.graph.keras_internals import Functional
+from keras_fastvit.graph.keras_internals import Functional, calls_made_of, layers_within
 
 
 class GraphRewriter:
@@ -49,12 +50,12 @@ class GraphRewriter:
         twins |= {id(x): self.output(twins[id(x)]) for x in outputs}
         self._make_names_unique([twins[id(x)] for x in outputs])
         inputs, outputs = tree.map_structure(lambda x: twins[id(x)], (graph.input, graph.output))
-        return keras.Model(inputs, outputs, name=name), twins
+        return _model_like(graph, inputs, outputs, name=name), twins
 
     def walk(self, graph: Functional, twins: dict[int, Any]) -> None:
         """Makes a graph's calls anew; `twins` has its inputs, the results are added to it."""
         for node in calls_of(graph):
-            args, kwargs = node.arguments.fill_in(twins)
+            args, kwargs = _first_in_place(node.operation, *node.arguments.fill_in(twins))
             outputs = tree.flatten(self.call(node.operation, args, kwargs))
             for old, new in zip(node.outputs, outputs, strict=True):
                 twins[id(old)] = new
@@ -100,6 +101,16 @@ class GraphRewriter:
                 taken.add(operation.name)
 
 
+def _first_in_place(
+    operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Returns arguments whose first is in its place, though it was given by its name."""
+    if args:
+        return args, kwargs
+    first = next(iter(inspect.signature(operation.call).parameters))
+    return (kwargs[first],), {name: x for name, x in kwargs.items() if name != first}
+
+
 def graph_of(model: Any) -> Functional:
     """Returns the graph of a functional or Sequential model.
 
@@ -114,7 +125,7 @@ def graph_of(model: Any) -> Functional:
                 f"Received: model '{model.name}', not built"
             )
         (inputs,), outputs = model.inputs, model.outputs
-        return keras.Model(inputs, outputs[0] if len(outputs) == 1 else outputs)
+        return _model_like(model, inputs, outputs[0] if len(outputs) == 1 else outputs)
     if not isinstance(model, Functional) or type(model).call is not Functional.call:
         raise ValueError(
             "Only functional and Sequential models can be rewritten: another model has no graph "
@@ -122,6 +133,13 @@ def graph_of(model: Any) -> Functional:
             f"Received: {getattr(model, 'name', model)!r} of type {type(model).__name__}"
         )
     return model
+
+
+def _model_like(model: keras.Model, inputs: Any, outputs: Any, **kwargs: Any) -> Functional:
+    # Its own `trainable` only: the layers have theirs.
+    copy = keras.Model(inputs, outputs, trainable=model.trainable, **kwargs)
+    copy.dtype_policy = model.dtype_policy
+    return copy
 
 
 def origin(x: Any) -> tuple[Any, Any]:
@@ -139,8 +157,22 @@ def named(x: Any, name: str) -> Any:
     return x
 
 
+def infer(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Calls an operation as a model of it does that is called with `training=False`."""
+    if getattr(operation, "_call_has_training_arg", False):
+        kwargs = {**kwargs, "training": False}
+    return operation(*args, **kwargs)
+
+
 def copy_of(operation: Any) -> Any:
-    """Returns an operation like this one, a layer without its weights."""
+    """Returns an operation like this one, a layer without its weights, and without LoRA.
+
+    `copy_state` adds LoRA's product to the kernel, as Keras does in files. Beside that, its factors
+    would be zeros that no training moves.
+
+    Raises:
+        ValueError: If it cannot be made anew from its configuration.
+    """
     if isinstance(operation, keras.layers.Lambda):
         # A function need not survive serialisation: the copy calls the same one.
         return keras.layers.Lambda(
@@ -150,19 +182,73 @@ def copy_of(operation: Any) -> Any:
             arguments=operation.arguments,
             **keras.Layer.get_config(operation),
         )
-    return type(operation).from_config(operation.get_config())
+    try:
+        return type(operation).from_config(_config_of(operation))
+    except Exception as error:  # whatever the layer's code raises
+        raise ValueError(
+            "A layer must be one that its `from_config` can make anew from its `get_config()`. "
+            f"Received: layer '{operation.name}' of type {type(operation).__name__} "
+            f"({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+        ) from error
 
 
-def copy_state(layer: keras.Layer, copy: keras.Layer) -> None:
-    """Gives a copy of a layer, which has been built, the layer's weights."""
+def _config_of(operation: Any) -> dict[str, Any]:
+    """Returns a configuration with the activation itself, which need not survive serialisation."""
+    function = last_activation(operation)
+    if function is None or isinstance(function, keras.Layer):
+        config = dict(operation.get_config())
+    else:
+        operation.activation = keras.activations.linear
+        try:
+            config = {**operation.get_config(), "activation": function}
+        finally:
+            operation.activation = function
+    if hasattr(operation, "enable_lora"):
+        config = {k: v for k, v in config.items() if k not in ("lora_rank", "lora_alpha")}
+    return config
+
+
+def last_activation(operation: Any) -> Any:
+    """Returns the function or layer that a layer applies to its result; None if there is none."""
+    if isinstance(operation, keras.layers.RNN):  # at each step
+        return None
+    return getattr(operation, "activation", None)
+
+
+def linear_copy(layer: keras.Layer, name: str) -> keras.Layer:
+    """Returns a layer of the same weights that applies no activation.
+
+    Args:
+        layer: Of a graph.
+        name: Of the new layer.
+    """
+    linear = type(layer).from_config({**_config_of(layer), "activation": None, "name": name})
+    linear.build(calls_made_of(layer)[0].input_tensors[0].shape)
+    activation = last_activation(layer)
+    copy_state(layer, linear, activation if isinstance(activation, keras.Layer) else None)
+    return linear
+
+
+def copy_state(layer: keras.Layer, copy: keras.Layer, without: keras.Layer | None = None) -> None:
+    """Gives a copy of a layer, which has been built, the layer's weights.
+
+    Args:
+        layer: Of a graph.
+        copy: Of the same layers.
+        without: A layer inside it that the copy lacks.
+    """
     # By each layer's own protocol, as what a layer computes from its weights (the mean of a
     # `Normalization`) must follow them.
-    pairs = zip(layer._flatten_layers(), copy._flatten_layers(), strict=True)
-    for old, new in pairs:
+    left_out = [] if without is None else layers_within(without)
+    kept = [x for x in layers_within(layer) if not any(x is y for y in left_out)]
+    for old, new in zip(kept, layers_within(copy), strict=True):
         state: dict[str, Any] = {}
         old.save_own_variables(state)
         # Through NumPy: JAX's arrays would be shared, and `fit` of one model frees the other's.
-        new.load_own_variables({name: np.array(x) for name, x in state.items()})
+        # Not by NumPy alone: a kernel with LoRA is no variable but a sum, which on torch has a
+        # gradient.
+        arrays = {name: np.array(ops.convert_to_numpy(x)) for name, x in state.items()}
+        new.load_own_variables(arrays)
 
 
 def calls_of(graph: Functional) -> Iterator[Any]:

@@ -80,7 +80,8 @@ class HandMesh(keras.Model):
         super().__init__(inputs=backbone.inputs[0], outputs=x, name=name, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        return {"graph": keras.Model(self.input, self.output, name=self.name).get_config()}
+        graph = keras.Model(self.input, self.output, name=self.name, trainable=self.trainable)
+        return {"graph": graph.get_config()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> keras.Model:

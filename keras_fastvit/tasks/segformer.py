@@ -66,9 +66,10 @@ class SegFormerEncoder(keras.Model):
         return {
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "name": self.name,
+            "trainable": self.trainable,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "SegFormerEncoder":
         backbone = keras.saving.deserialize_keras_object(config["backbone"], custom_objects)
-        return cls(backbone, config["name"])
+        return cls(backbone, config["name"], trainable=config.get("trainable", True))

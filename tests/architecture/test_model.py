@@ -84,6 +84,10 @@ def test_mixed_precision(policy: str, data_format: str) -> None:
     expected = run(exact, x)
     tolerance = 0.02 if policy == "mixed_float16" else 0.15
     for form in (model, model.fuse()):
+        assert form.dtype_policy.name == policy
+        form.compile()
+        scaled = isinstance(form.optimizer, keras.optimizers.LossScaleOptimizer)
+        assert scaled is (policy == "mixed_float16")
         assert form.output.dtype == "float32"
         assert all(weight.dtype == "float32" for weight in form.trainable_weights)
         assert form.get_layer("head").compute_dtype == policy.removeprefix("mixed_")

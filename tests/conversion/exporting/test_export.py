@@ -181,15 +181,6 @@ def test_int8_leaves_a_layer_norm_in_float(tmp_path):
     assert exported.check.sqnr_db > 25
 
 
-def test_a_gelu_that_no_weights_stand_before_is_exported_as_one_operator(tmp_path):
-    model = _functional(
-        lambda x: layers.Dense(5)(layers.GlobalAveragePooling2D()(layers.Activation("gelu")(x)))
-    )
-    path, calibration = tmp_path / "model.tflite", images(16, 32, 32, 3)
-    exported = export(model, path, quantize="int8", calibration=calibration)
-    assert exported.operators["GELU"] == exported.delegation.outside["GELU"] == 1
-
-
 @keras.saving.register_keras_serializable("tests")
 class Scaled(layers.Layer):
     def build(self, input_shape):

@@ -8,7 +8,6 @@ from keras import layers
 from keras_fastvit import fuse
 from keras_fastvit.conversion.exporting.export import export
 from keras_fastvit.conversion.lowering.lower import lower
-from keras_fastvit.conversion.quantization.int8_form import LINEAR_SUFFIX
 from keras_fastvit.conversion.quantization.layer_by_layer import quantize
 from keras_fastvit.conversion.quantization.ranges import scale_and_zero_point
 from keras_fastvit.conversion.quantization.techniques import TECHNIQUES
@@ -241,7 +240,7 @@ def test_every_cure_can_be_left_out(cure):
 
 def weights_of(form, name):
     """Of a layer of an int8 form, its activation perhaps apart."""
-    apart = [layer for layer in form.layers if layer.name == name + LINEAR_SUFFIX]
+    apart = [layer for layer in form.layers if layer.name == name + "_linear"]
     return (apart[0] if apart else form.get_layer(name)).get_weights()
 
 
