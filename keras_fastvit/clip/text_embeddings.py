@@ -19,7 +19,6 @@ These lines follow open_clip's documentation and have not been run here.
 """
 
 import os
-import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_fastvit.archives import array_names, read_arrays
 from keras_fastvit.arrays import Array
 from keras_fastvit.plain_text import is_name
 
@@ -118,25 +118,14 @@ def read_text_embeddings(path: str | os.PathLike[str]) -> TextEmbeddings:
 
 
 def _arrays(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise ValueError(f"{_EXPECTED}. Received: {'a folder' if path.is_dir() else 'no file'}")
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{_EXPECTED}. Received: {path.stat().st_size} other bytes")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            held = file.files
-            found = {name: file[name] for name in (*_ARRAYS, "logit_scale") if name in held}
-    except Exception as error:  # of zipfile, zlib and NumPy: damage shows anywhere
-        # NumPy's message is about how to load objects all the same.
-        if "allow_pickle" in str(error):
-            raise ValueError(
-                f"{_EXPECTED}. Received: an array of Python objects, which could run code"
-            ) from None
-        reason = f"a damaged one ({type(error).__name__}: {' '.join(str(error).split())})"
-        raise ValueError(f"{_EXPECTED}. Received: {reason}") from error
+        found = read_arrays(path, (*_ARRAYS, "logit_scale"))
+    except ValueError as error:
+        raise ValueError(f"{_EXPECTED}. Received: {error}") from error
     if missing := [name for name in _ARRAYS if name not in found]:
         raise ValueError(
-            f"{_EXPECTED}. Received: none named {' or '.join(missing)} among {_some(held)}"
+            f"{_EXPECTED}. Received: none named {' or '.join(missing)} among "
+            f"{_some(array_names(path))}"
         )
     return found
 

@@ -18,7 +18,6 @@ it, with scipy and chumpy installed:
 """
 
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_fastvit.archives import read_arrays
 from keras_fastvit.arrays import Array
 
 JOINTS = 16
@@ -129,22 +129,14 @@ def read_mano(path: str | os.PathLike[str]) -> HandModel:
             f"There is no hand model at this path. Expected an existing .npz file. "
             f"Received: '{path}'"
         )
-    if not zipfile.is_zipfile(path):
+    try:
+        return hand_model(read_arrays(path, _SHAPES))
+    except ValueError as error:
         raise ValueError(
-            f"Cannot read the hand model '{path}'. Expected an .npz file of arrays (how to make one"
-            " of MANO's pickle is told in keras_fastvit/tasks/mano_file.py; pickles are not read). "
-            f"Received: {_start(path)}"
-        )
-    arrays: dict[str, Array] = {}
-    with np.load(path, allow_pickle=False) as file:
-        for name in _SHAPES:
-            if name not in file.files:
-                continue
-            try:
-                arrays[name] = file[name]
-            except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
-                raise _refusal(name, "a whole array of numbers", str(error)) from error
-    return hand_model(arrays)
+            f"Cannot use '{path}' as a hand model. Expected an .npz file of arrays (how to make "
+            "one of MANO's pickle is told in keras_fastvit/tasks/mano_file.py; pickles are not "
+            f"read). Received: {error}"
+        ) from error
 
 
 def hand_model(arrays: Mapping[str, Any]) -> HandModel:
@@ -223,10 +215,3 @@ def _refusal(name: str, expected: str, received: str) -> ValueError:
     return ValueError(
         f"The hand model's array '{name}' cannot be used. Expected {expected}. Received: {received}"
     )
-
-
-def _start(path: Path) -> str:
-    if not path.is_file():
-        return "no file"
-    with path.open("rb") as file:
-        return f"{path.stat().st_size} bytes that begin with {file.read(16)!r}"

@@ -8,6 +8,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import keras
@@ -15,9 +16,15 @@ import numpy as np
 from keras import ops
 
 from keras_fastvit.architecture.variants import get_variant
+from keras_fastvit.archives import read_arrays
+from keras_fastvit.arrays import Array
 from keras_fastvit.atomic_file import sweep, written_beside
+from keras_fastvit.json_files import fault_of, read_object
 from keras_fastvit.training.data.folders import TrainingData, read_training_data
 from keras_fastvit.weights.named import NAMED_WEIGHTS
+
+_OF_A_CLASSIFIER = {"data": str, "model": str, "weights": (str, NoneType), "image_size": int}
+"""What of a run's arguments is read again, with its types in JSON."""
 
 Row = dict[str, float]
 """A row of the history: what was measured in an epoch, by name."""
@@ -75,6 +82,7 @@ def read_run(folder: str | os.PathLike[str]) -> FinishedRun:
 
     Raises:
         FileNotFoundError: If it is no folder of a classifier's run, or the run is not finished.
+        ValueError: If one of its files is damaged.
 
     Example:
     >>> try:
@@ -96,7 +104,7 @@ def read_run(folder: str | os.PathLike[str]) -> FinishedRun:
             "Expected the folder of a finished run; the command that began it goes on with it. "
             f"Received: '{path}', without a {fused.name}"
         )
-    arguments = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    arguments = _read_arguments(path / "run.json", _OF_A_CLASSIFIER)
     variant = get_variant(arguments["model"])
     of_weights = {(row.name, row.variant): row.crop_pct for row in NAMED_WEIGHTS}
     return FinishedRun(
@@ -118,7 +126,7 @@ class RunFolder:
         arguments: What the run depends on, as JSON has it.
 
     Raises:
-        ValueError: If the folder holds a run with other arguments, or other files.
+        ValueError: If the folder holds a run with other arguments or damaged ones, or other files.
         OSError: If it cannot be made or written.
     """
 
@@ -130,7 +138,7 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         sweep(self.path)
         if self.arguments.exists():
-            before = json.loads(self.arguments.read_text(encoding="utf-8"))
+            before = _read_arguments(self.arguments)
             now = json.loads(json.dumps(arguments))
             different = [name for name in {**before, **now} if before.get(name) != now.get(name)]
             if not different:
@@ -185,15 +193,54 @@ class RunFolder:
         if not self.state.exists():
             return Saved(0, [], {})
         try:
-            # Given a path, NumPy would leave the file open if it is damaged.
-            with self.state.open("rb") as file, np.load(file) as values:
-                arrays = dict(values)
-            return Saved(int(arrays.pop("epoch")), json.loads(str(arrays.pop("history"))), arrays)
-        except Exception as error:  # zlib's, zipfile's, NumPy's
+            arrays = read_arrays(self.state)
+            epoch = _epoch(arrays.pop("epoch"))
+            return Saved(epoch, _history(arrays.pop("history"), epoch), arrays)
+        except (KeyError, ValueError) as error:
             raise ValueError(
                 f"Expected the state of a run in '{self.state}'; remove the file to start anew. "
-                f"Received: {type(error).__name__}: {error}"
+                f"Received: {f'no {error}' if isinstance(error, KeyError) else error}"
             ) from error
+
+
+def _epoch(array: Array) -> int:
+    if array.shape != () or array.dtype.kind not in "iu" or array < 0:
+        raise ValueError(f"{array.dtype} of shape {array.shape} for the number of epochs")
+    return int(array)
+
+
+def _history(array: Array, epochs: int) -> list[Row]:
+    try:
+        rows = json.loads(str(array))
+    except RecursionError as error:
+        raise ValueError("a history that is nested too deeply") from error
+    if not isinstance(rows, list) or len(rows) != epochs or not all(map(_is_row, rows)):
+        raise ValueError(f"another history than that of {epochs} epochs")
+    return rows
+
+
+def _is_row(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(x, (int, float)) for x in value.values())
+
+
+def _read_arguments(path: Path, schema: Any = None) -> dict[str, Any]:
+    """Reads the arguments of a run.
+
+    Raises:
+        ValueError: If the file is damaged, or what it holds is not as `schema` says.
+    """
+    try:
+        arguments = read_object(path)
+        if fault := fault_of(arguments, schema or {}):
+            raise ValueError(fault)
+        if schema:
+            get_variant(arguments["model"])
+    except ValueError as error:
+        raise ValueError(
+            f"Expected in '{path}' the arguments of a run: restore the file, or take another "
+            f"folder. Received: {error}"
+        ) from error
+    return arguments
 
 
 def restore(saved: Saved, model: keras.Model, optimizer: keras.optimizers.Optimizer | None) -> None:

@@ -201,7 +201,7 @@ class TestNoNpz:
         start = content.index(rows().tobytes())
         content[start : start + 8] = bytes(8)
         path.write_bytes(content)
-        self.refused(path, "a damaged one .*CRC")
+        self.refused(path, "a damaged array 'embeddings' .*CRC")
 
     def test_a_size_that_no_memory_holds(self, tmp_path):
         buffer = io.BytesIO()
@@ -213,4 +213,4 @@ class TestNoNpz:
             names = io.BytesIO()
             np.save(names, np.array(NAMES))
             file.writestr("names.npy", names.getvalue())
-        self.refused(tmp_path / "labels.npz", "a damaged one")
+        self.refused(tmp_path / "labels.npz", "a damaged array 'embeddings' .* bytes are too few")

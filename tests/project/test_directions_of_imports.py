@@ -16,6 +16,7 @@ LAYERS = (
         "keras_fastvit.archives",
         "keras_fastvit.arrays",
         "keras_fastvit.atomic_file",
+        "keras_fastvit.json_files",
         "keras_fastvit.moved",
         "keras_fastvit.plain_text",
         "keras_fastvit.progress",

@@ -288,10 +288,10 @@ class Trap:
 def test_no_pickle_is_run(tmp_path):
     sprung = tmp_path / "sprung"
     (tmp_path / "MANO_RIGHT.pkl").write_bytes(pickle.dumps(Trap(sprung)))
-    with pytest.raises(ValueError, match=r"Expected an \.npz file.*Received: \d+ bytes"):
+    with pytest.raises(ValueError, match=r"Expected an \.npz file.*Received: \d+ other bytes"):
         read_mano(tmp_path / "MANO_RIGHT.pkl")
     content = {**arrays(), "J_regressor": np.array([Trap(sprung)], object)}
-    with pytest.raises(ValueError, match=r"'J_regressor'.*Received: Object arrays"):
+    with pytest.raises(ValueError, match=r"'J_regressor' \(Python objects, which could run code"):
         read_mano(write(tmp_path / "hand.npz", content))
     assert not sprung.exists()
 
@@ -308,5 +308,5 @@ def test_what_is_no_npz_file(tmp_path):
             read_mano(path)
     at = whole.index(b"v_template") + 300
     Path(tmp_path / "hurt.npz").write_bytes(whole[:at] + b"????" + whole[at + 4 :])
-    with pytest.raises(ValueError, match=r"'v_template'.*Expected a whole array.*Received: "):
+    with pytest.raises(ValueError, match=r"hurt\.npz'.*Received: a damaged array 'v_template'"):
         read_mano(tmp_path / "hurt.npz")

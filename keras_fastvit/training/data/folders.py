@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,15 @@ from keras_fastvit.images.folders import (
     find_splits,
     folders_in,
 )
+from keras_fastvit.json_files import fault_of, read_object, shown
+from keras_fastvit.plain_text import is_name
 from keras_fastvit.training.data.randomness import Purpose, generator
 
 VALIDATION_SHARE = 0.2
 """Share of each class that is set aside where there is no folder `val`: at least one of two."""
+
+_LARGEST_LIST = 1 << 30
+"""Bytes of the file that lists a run's images: ten times what ImageNet's take."""
 
 
 @dataclass(frozen=True)
@@ -225,10 +230,48 @@ def write_training_data(data: TrainingData, path: str | os.PathLike[str]) -> Non
 
 
 def read_training_data(path: str | os.PathLike[str]) -> TrainingData:
-    """Reads what `write_training_data` has written, of earlier versions without `test`."""
-    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    """Reads what `write_training_data` has written, of earlier versions without `test`.
+
+    Raises:
+        ValueError: If the file is damaged.
+        OSError: If it cannot be read.
+    """
+    try:
+        return _training_data(read_object(Path(path), _LARGEST_LIST))
+    except ValueError as error:
+        raise ValueError(
+            f"Expected in '{path}' the lists of images that a training writes: restore the file, "
+            f"or train anew. Received: {error}"
+        ) from error
+
+
+def _training_data(content: dict[str, Any]) -> TrainingData:
+    schema = {"class_names": list, TRAIN: list, VALIDATION: list, "skipped": dict}
+    if fault := fault_of({TEST: [], **content}, {**schema, TEST: list}):
+        raise ValueError(fault)
+    names = content["class_names"]
+    if not all(isinstance(name, str) and is_name(name) for name in names) or len(names) < 2:
+        raise ValueError(f"class_names: {shown(names)}")
     train, validation, test = (
-        Examples(tuple(image for image, _ in rows), np.array([label for _, label in rows], "int64"))
-        for rows in (content[TRAIN], content[VALIDATION], content.get(TEST, []))
+        _examples(content.get(part, []), part, len(names)) for part in (TRAIN, VALIDATION, TEST)
     )
-    return TrainingData(tuple(content["class_names"]), train, validation, test, content["skipped"])
+    skipped = {path: str(reason) for path, reason in content["skipped"].items()}
+    return TrainingData(tuple(names), train, validation, test, skipped)
+
+
+def _examples(rows: list[Any], part: str, classes: int) -> Examples:
+    for row in rows:
+        fits = isinstance(row, list) and list(map(type, row)) == [str, int]
+        if not (fits and 0 <= row[1] < classes and _is_within(row[0])):
+            raise ValueError(
+                f"{part}: {shown(row)}, where an image in the data's folder and its class of "
+                f"{classes} are expected"
+            )
+    return Examples(
+        tuple(image for image, _ in rows), np.array([label for _, label in rows], "int64")
+    )
+
+
+def _is_within(image: str) -> bool:
+    path = PurePath(image)
+    return not path.is_absolute() and ".." not in path.parts and "\0" not in image

@@ -11,7 +11,7 @@ from keras import layers
 from keras_fastvit.conversion.tflite import sidecar
 from keras_fastvit.conversion.tflite.runtime import TFLiteModel
 from keras_fastvit.conversion.tflite.schema import read_graph
-from keras_fastvit.conversion.tflite.sidecar_schema import LARGEST
+from keras_fastvit.json_files import LARGEST
 from tests.models import images
 from tests.tflite_files import to_tflite
 
