@@ -41,7 +41,7 @@ from keras_fastvit.architecture.variants import VARIANTS, get_variant
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.conversion.commands import running
 from keras_fastvit.conversion.commands.train import not_negative_int, positive_float, positive_int
-from keras_fastvit.images.normalizations import normalization_of
+from keras_fastvit.graph.normalization import normalization_of
 from keras_fastvit.images.preprocessing import preprocess_input
 from keras_fastvit.progress import Progress
 from keras_fastvit.training.heads import backbone, compiled, fit

@@ -80,8 +80,9 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--normalization",
         choices=NORMALIZATIONS,
-        help="mean and standard deviation that images are normalised with; default: those of the "
-        f"variant that the model is or has the name of, else {DEFAULT_NORMALIZATION}",
+        help="mean and standard deviation that images are normalised with; default: pixels or unit "
+        "for a model that normalises them itself, else those of the variant that the model is or "
+        f"has the name of, else {DEFAULT_NORMALIZATION}",
     )
 
 

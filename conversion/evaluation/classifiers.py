@@ -11,11 +11,7 @@ from keras_fastvit.conversion.tflite.runtime import TFLiteModel, check
 from keras_fastvit.conversion.tflite.sidecar_schema import Description
 from keras_fastvit.evaluation.classifier import Classifier, KerasClassifier
 from keras_fastvit.images.labels import check_labels
-from keras_fastvit.images.normalizations import (
-    DEFAULT_CROP_PCT,
-    DEFAULT_NORMALIZATION,
-    normalization_of,
-)
+from keras_fastvit.images.normalizations import DEFAULT_CROP_PCT, DEFAULT_NORMALIZATION
 from keras_fastvit.images.preparation import Preparation
 from keras_fastvit.weights.file_kinds import MODEL_SUFFIX
 from keras_fastvit.weights.named import NamedWeights, find_weights
@@ -99,7 +95,7 @@ def keras_classifier(
         facts.crop_pct,
         facts.labels if labels is None else labels,
         source.image_size,
-        facts.normalization or normalization_of(model),
+        facts.normalization,
         " ".join(filter(None, words)) if name is None else name,
     )
 

@@ -10,9 +10,13 @@ from keras_fastvit.arrays import Array
 from keras_fastvit.conversion.exporting.output_names import ONLY
 from keras_fastvit.conversion.exporting.precisions import PRECISIONS
 from keras_fastvit.conversion.operations import DELEGATED
+from keras_fastvit.conversion.quantization.calibration import Calibration
+from keras_fastvit.conversion.tflite import sidecar
 from keras_fastvit.conversion.tflite.delegation import Delegation, delegation
 from keras_fastvit.conversion.tflite.runtime import TFLiteFile
 from keras_fastvit.evaluation.metrics import agreement, sqnr_db
+from keras_fastvit.images.preparation import Preparation
+from keras_fastvit.images.preprocessing import preprocess_input
 
 LARGEST_DIFFERENCE = 1e-4
 """Of a float32 file's outputs from Keras' before the lowering, over the largest output.
@@ -46,24 +50,36 @@ class SelfCheck:
     agreement: float | None
 
 
-def check_images(shape: tuple[int, int, int, int], calibration: Array | None) -> Array:
+def check_images(
+    shape: tuple[int, int, int, int], calibration: Calibration | None, normalization: str
+) -> Calibration:
     """Returns the images to compare on: some of the calibration's, or noise.
 
-    Noise is in the range of normalised photographs, coarse and fine, as pooling hides the fine.
+    Noise is of pixels, coarse and fine, as pooling hides the fine; of a model that does not take
+    RGB images it is in the range of normalised photographs.
 
     Args:
         shape: Of the file's input.
-        calibration: float32 `(images, height, width, channels)`, or None.
+        calibration: Images, or None.
+        normalization: How images are normalised for the model; see `preprocess_input`.
     """
     if calibration is not None:
-        count = min(IMAGES, len(calibration))
-        return calibration[np.linspace(0, len(calibration) - 1, count).round().astype(int)]
+        count = min(IMAGES, len(calibration.images))
+        places = np.linspace(0, len(calibration.images) - 1, count).round().astype(int)
+        pixels = calibration.pixels
+        return Calibration(
+            calibration.images[places], {}, None if pixels is None else pixels[places]
+        )
     _, height, width, channels = shape
     rng = np.random.default_rng(0)
     fine = rng.uniform(-1, 1, (NOISE_IMAGES, height, width, channels))
     coarse = rng.uniform(-1, 1, (NOISE_IMAGES, -(-height // 16), -(-width // 16), channels))
     coarse = coarse.repeat(16, axis=1).repeat(16, axis=2)[:, :height, :width]
-    return (fine + coarse).astype("float32")
+    noise = fine + coarse
+    if channels != 3:
+        return Calibration(noise.astype("float32"), {})
+    pixels = (127.5 + 63 * noise).round().astype("uint8")
+    return Calibration(preprocess_input(pixels, "channels_last", normalization), {}, pixels)
 
 
 def check_finite(outputs: Mapping[str, Array], name: str) -> None:
@@ -128,7 +144,7 @@ def check_delegation(delegation: Delegation, quantize: str, wanted: Collection[s
 
 def check_runs(
     path: Path,
-    images: Array,
+    images: Calibration,
     expected: Mapping[str, Array],
     quantize: str,
     not_for_xnnpack: Collection[str] = (),
@@ -136,9 +152,11 @@ def check_runs(
 ) -> tuple[Delegation, SelfCheck]:
     """Runs a file in LiteRT, and compares it with Keras.
 
+    The file is used as an app would use it: its images are prepared as the description in it says.
+
     Args:
         path: The file.
-        images: float32 `(images, height, width, channels)`.
+        images: What Keras was given.
         expected: Keras' outputs for them, by name.
         quantize: The file's precision.
         not_for_xnnpack: Operators that may stay outside of XNNPACK.
@@ -149,7 +167,12 @@ def check_runs(
     """
     delegated = delegation(path, layers)
     check_delegation(delegated, quantize, not_for_xnnpack)
-    received = TFLiteFile(path).predict_each(images)
+    inputs = images.images
+    if images.pixels is not None:
+        description = sidecar.embedded(path.read_bytes())
+        size = images.pixels.shape[1:3]
+        inputs = Preparation.from_sidecar(description, size).normalize(images.pixels)
+    received = TFLiteFile(path).predict_each(inputs)
     return delegated, compare_each(received, expected, quantize)
 
 

@@ -80,9 +80,10 @@ def export(
         weights: Name of the weights, for the sidecar.
         crop_pct: Share of the resized image's short side that the crop keeps, for the sidecar and
             for the images of a folder.
-        normalization: What images are normalised with, `"imagenet"`, `"clip"` or `"unit"` (see
-            `preprocess_input`), for the same two. Default: that of the variant that the model has
-            the name of, ImageNet's for others.
+        normalization: What images are normalised with, a key of `NORMALIZATIONS` (see
+            `preprocess_input`), for the same two. Default: what the model tells
+            (`keras_fastvit.graph.normalization`): one that normalises pixels itself gets those,
+            another what the variant that it has the name of takes, or ImageNet's.
         overwrite: Whether files may be replaced that no export has written.
         progress: Where progress is shown; default: nowhere.
 
@@ -125,8 +126,7 @@ def export(
     read = None
     if calibration is not None:
         read = read_calibration(calibration, source.shape, crop_pct, request.normalization)
-    photographs = None if read is None else read.images
-    images = check_images(source.shape, photographs)
+    images = check_images(source.shape, read, request.normalization)
     shown = progress or Progress(Console(quiet=True))
     with written_together(paths) as files:
         shown.begin("Lowering the model")
@@ -136,9 +136,9 @@ def export(
         shown.begin(f"Converting it, quantize={quantize}")
         conversion = convert(
             lowered,
-            images,
+            images.images,
             quantize,
-            photographs,
+            None if read is None else read.images,
             request.gelu,
             float_softmax=request.target.float_softmax,
             without=request.without_techniques,

@@ -15,7 +15,8 @@ from keras_fastvit.conversion.quantization.fake_quantized_form import is_fake_qu
 from keras_fastvit.conversion.quantization.techniques import TECHNIQUES
 from keras_fastvit.conversion.tflite import sidecar
 from keras_fastvit.conversion.tflite.sidecar_schema import FORMAT, Description
-from keras_fastvit.images.normalizations import NORMALIZATIONS, normalization_of
+from keras_fastvit.graph.normalization import normalization_of
+from keras_fastvit.images.normalizations import NORMALIZATIONS
 
 
 @dataclass(frozen=True)

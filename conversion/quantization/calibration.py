@@ -30,10 +30,12 @@ class Calibration:
     Attributes:
         images: float32 `(images, height, width, 3)`, normalised.
         skipped: Why each file that could not be used was not, by its path.
+        pixels: What the images were made of, uint8; None of images that were given normalised.
     """
 
     images: Array
     skipped: dict[Path, str]
+    pixels: Array | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -147,7 +149,8 @@ def _read(
             f"{where}{others}"
         )
     pixels = np.stack([loaded[path] for path in sorted(loaded)])
-    return Calibration(preprocess_input(pixels, "channels_last", normalization), skipped)
+    images = preprocess_input(pixels, "channels_last", normalization)
+    return Calibration(images, skipped, pixels)
 
 
 def _spread(files: list[Path]) -> list[Path]:

@@ -20,11 +20,12 @@ and self-check.
 An image is resized (`interpolation`, antialiased) and cropped at the centre so that the crop keeps
 `crop_pct` of its short side; a channel of it, 0..1, becomes `x = (pixel - mean) / std`, and in int8
 `round(x / scale) + zero_point`. An output of integers `q` is `(q - zero_point) * scale`;
-`activation` is what is left to be applied to it, softmax or none (`"linear"`). Labels name what the
-output's last axis counts, `(1, classes)` or `(1, height, width, classes)`. A file with several
-outputs has in place of `output` a list of them, `outputs`. Float tensors have a `scale` and
-`zero_point` of null. `max_difference` is over Keras' largest output; `sqnr_db` is null if there is
-no difference.
+`activation` is what is left to be applied to it, softmax or none (`"linear"`). Of a file that does
+not take three channels `mean`, `std` and `color` are null: only who made it knows what they are.
+Labels name what the output's last axis counts, `(1, classes)` or `(1, height, width, classes)`. A
+file with several outputs has in place of `output` a list of them, `outputs`. Float tensors have a
+`scale` and `zero_point` of null. `max_difference` is over Keras' largest output; `sqnr_db` is null
+if there is no difference.
 """
 
 import hashlib
@@ -57,7 +58,7 @@ def tensors(
         content: Of the `.tflite` file, which has one input.
         crop_pct: Share of the resized image's short side that the crop keeps.
         activation: `"softmax"` or `"linear"`.
-        normalization: A key of `preprocessing.NORMALIZATIONS`.
+        normalization: A key of `preprocessing.NORMALIZATIONS`, of RGB images.
 
     Returns:
         The sidecar's `input`, and `output` or, where there are several, `outputs`.
@@ -68,10 +69,11 @@ def tensors(
     graph = read_graph(content)
     (image,) = graph.inputs
     mean, std = NORMALIZATIONS[normalization]
+    rgb = graph.tensors[image].shape[-1] == len(mean)
     preparation = {
-        "mean": list(mean),
-        "std": list(std),
-        "color": "RGB",
+        "mean": list(mean) if rgb else None,
+        "std": list(std) if rgb else None,
+        "color": "RGB" if rgb else None,
         "crop_pct": crop_pct,
         "interpolation": INTERPOLATION,
     }

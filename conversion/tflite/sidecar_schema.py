@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from keras_fastvit.json_files import fault_of, is_number, parsed_object, read_object, shown
@@ -15,39 +16,39 @@ FORMAT = 1
 
 # Values that readers know. Another one stands for something that would be computed wrongly.
 _KNOWN: dict[str, tuple[str, ...]] = {
-    "color": ("RGB",),
+    "color": ("RGB", None),
     "interpolation": ("bicubic", "bilinear"),
     "activation": ("linear", "softmax"),
     "dtype": ("float32", "int8"),
 }
 
 _NUMBER = (int, float)
-_OPTIONAL_NUMBER = (int, float, type(None))
+_OPTIONAL_NUMBER = (int, float, NoneType)
 _TENSOR = {
     "name": str,
     "shape": list,
     "dtype": str,
     "scale": _OPTIONAL_NUMBER,
-    "zero_point": (int, type(None)),
+    "zero_point": (int, NoneType),
 }
 _SCHEMA: Description = {
     "format": int,
     "model": str,
-    "weights": (str, type(None)),
+    "weights": (str, NoneType),
     "quantize": str,
     "target": str,
     "without": list,
     "input": {
         **_TENSOR,
-        "mean": list,
-        "std": list,
-        "color": str,
+        "mean": (list, NoneType),
+        "std": (list, NoneType),
+        "color": (str, NoneType),
         "crop_pct": _NUMBER,
         "interpolation": str,
     },
-    "labels": (list, type(None)),
+    "labels": (list, NoneType),
     "versions": dict,
-    "calibration": (dict, type(None)),
+    "calibration": (dict, NoneType),
 }
 """What must be there, and its JSON types; beside it `output`, or a list of several: `outputs`."""
 
@@ -111,11 +112,16 @@ def _fault_of_outputs(description: Description) -> str | None:
 
 def _inconsistency(description: Description) -> str | None:
     image, labels, outputs = description["input"], description["labels"], outputs_of(description)
-    numbers = [*image["mean"], *image["std"]]
-    if len(numbers) != 6 or not all(map(is_number, numbers)):
-        return f"input.mean {shown(image['mean'])} and input.std {shown(image['std'])}"
-    if min(image["std"]) <= 0 or not 0 < image["crop_pct"] <= 1:
-        return f"input.std {image['std']} and input.crop_pct {image['crop_pct']}"
+    colors = [image[key] for key in ("color", "mean", "std")]
+    unknown = colors == [None] * 3 and image["shape"][-1:] != [3]
+    if not unknown:
+        numbers = [] if None in colors else [*image["mean"], *image["std"]]
+        if len(numbers) != 6 or not all(map(is_number, numbers)):
+            return f"input.mean {shown(image['mean'])} and input.std {shown(image['std'])}"
+        if min(image["std"]) <= 0:
+            return f"input.std {image['std']}"
+    if not 0 < image["crop_pct"] <= 1:
+        return f"input.crop_pct {image['crop_pct']}"
     for tensor in (image, *outputs):
         sides = tensor["shape"]
         if not all(isinstance(side, int) and is_number(side) and side > 0 for side in sides):

@@ -14,9 +14,10 @@ from keras_fastvit.arrays import Array
 from keras_fastvit.evaluation.image_batches import BATCH, read_batches
 from keras_fastvit.evaluation.metrics import softmax
 from keras_fastvit.graph.logits import to_logits
+from keras_fastvit.graph.normalization import normalization_of
 from keras_fastvit.images.folders import ImageFolders, classes_of_folders
 from keras_fastvit.images.labels import check_labels
-from keras_fastvit.images.normalizations import DEFAULT_CROP_PCT, DEFAULT_NORMALIZATION
+from keras_fastvit.images.normalizations import DEFAULT_CROP_PCT
 from keras_fastvit.images.preparation import Preparation
 
 Forward = Callable[[Array], Array]
@@ -79,7 +80,8 @@ class KerasClassifier(Classifier):
         crop_pct: Share of the resized image's short side that the crop keeps.
         labels: Names of the classes, where they are known.
         image_size: Height and width in pixels, for a model whose sides are None.
-        normalization: How images are normalised; see `preprocess_input`.
+        normalization: How images are normalised, see `preprocess_input`; default: as the model
+            tells (`normalization_of`).
         name: For reports; default: the model's.
 
     Raises:
@@ -101,7 +103,7 @@ class KerasClassifier(Classifier):
         crop_pct: float = DEFAULT_CROP_PCT,
         labels: Sequence[str] | None = None,
         image_size: tuple[int, int] | None = None,
-        normalization: str = DEFAULT_NORMALIZATION,
+        normalization: str | None = None,
         name: str | None = None,
     ) -> None:
         logits, activation = to_logits(fuse(model))
@@ -125,7 +127,9 @@ class KerasClassifier(Classifier):
         super().__init__(
             model.name if name is None else name,
             forward,
-            Preparation.normalized((height, width), crop_pct, normalization),
+            Preparation.normalized(
+                (height, width), crop_pct, normalization or normalization_of(model)
+            ),
             logits.output_shape[1],
             labels,
             activation,

@@ -1,8 +1,4 @@
-"""The preparation of images for a model: normalisation and crop, by name and by variant."""
-
-from typing import Any
-
-from keras_fastvit.architecture.variants import VARIANTS
+"""The preparation of images for a model: normalisations by name, and the crop."""
 
 DEFAULT_CROP_PCT = 0.9
 """Share of the short side that the crop keeps, of most variants."""
@@ -24,14 +20,6 @@ NORMALIZATIONS = {
     "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
     "clip": (CLIP_MEAN, CLIP_STD),
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "pixels": ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
 }
-"""Mean and standard deviation by name. `"unit"` leaves the pixels in 0..1."""
-
-
-def normalization_of(model: Any) -> str:
-    """Returns the normalisation of the variant that a model has the name of.
-
-    A FastViT's inference form keeps the name, and in a `.keras` file nothing else is left to tell.
-    """
-    row = VARIANTS.get(getattr(model, "name", ""))
-    return DEFAULT_NORMALIZATION if row is None else row.normalization
+"""Mean and standard deviation by name. `"unit"` leaves the pixels in 0..1, `"pixels"` in 0..255."""

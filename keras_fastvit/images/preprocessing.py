@@ -38,7 +38,8 @@ def preprocess_input(
         data_format: `"channels_last"` or `"channels_first"`. `None` means
             `keras.config.image_data_format()`.
         normalization: Whose mean and standard deviation: `"imagenet"`, `"clip"` (the towers MCi3
-            and MCi4), or `"unit"` for 0 and 1 (MCi0 to MCi2).
+            and MCi4), `"unit"` for 0 and 1 (MCi0 to MCi2), or `"pixels"` for none, of a model that
+            normalises them itself.
 
     Returns:
         The normalised images in float32, same shape. A NumPy array for a NumPy array,

@@ -26,7 +26,7 @@ from keras_fastvit.architecture.variants import get_variant
 from keras_fastvit.arrays import Array
 from keras_fastvit.atomic_file import written_beside
 from keras_fastvit.evaluation.point_errors import procrustes_error
-from keras_fastvit.images.normalizations import normalization_of
+from keras_fastvit.graph.normalization import normalization_of
 from keras_fastvit.images.preprocessing import preprocess_input
 from keras_fastvit.progress import Progress
 from keras_fastvit.tasks.hand_mesh import PARAMETERS, HandMesh

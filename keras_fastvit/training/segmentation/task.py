@@ -19,7 +19,7 @@ from rich.console import Console
 
 from keras_fastvit.architecture.variants import get_variant
 from keras_fastvit.atomic_file import written_beside
-from keras_fastvit.images.normalizations import normalization_of
+from keras_fastvit.graph.normalization import normalization_of
 from keras_fastvit.progress import Progress
 from keras_fastvit.tasks.semantic_fpn import SemanticFPN
 from keras_fastvit.training.heads import backbone, compiled, fit

@@ -9,7 +9,8 @@ import pytest
 from keras_fastvit import FastViT
 from keras_fastvit.conversion.commands.model_arguments import add_model_arguments
 from keras_fastvit.conversion.model_source import ModelFacts, load_model, model_facts
-from keras_fastvit.images.normalizations import CLIP_MEAN, CLIP_STD, normalization_of
+from keras_fastvit.graph.normalization import normalization_of
+from keras_fastvit.images.normalizations import CLIP_MEAN, CLIP_STD
 from keras_fastvit.images.preparation import Preparation
 from keras_fastvit.images.preprocessing import class_names
 
@@ -53,7 +54,7 @@ def test_an_unknown_normalization_is_refused(capsys: Any) -> None:
     with pytest.raises(SystemExit) as error:
         parsed("fastvit_t8", "--normalization", "none")
     assert error.value.code == 2
-    assert "'imagenet', 'clip', 'unit'" in capsys.readouterr().err
+    assert "'imagenet', 'clip', 'unit', 'pixels'" in capsys.readouterr().err
 
 
 def test_an_inference_form_is_normalised_for_as_its_variant() -> None:

@@ -12,7 +12,10 @@ from keras_fastvit.conversion.exporting.checks import (
     check_images,
     compare,
 )
+from keras_fastvit.conversion.quantization.calibration import Calibration
 from keras_fastvit.conversion.tflite.delegation import Delegation
+from keras_fastvit.images.normalizations import NORMALIZATIONS
+from keras_fastvit.images.preprocessing import preprocess_input
 from tests.models import images
 
 pytestmark = pytest.mark.single_backend
@@ -100,8 +103,20 @@ def test_agreement_is_of_classes():
 
 def test_images_are_spread_over_the_calibrations():
     given = np.arange(100, dtype="float32").reshape(100, 1, 1, 1)
-    taken = check_images((1, 1, 1, 1), given).ravel()
+    taken = check_images((1, 1, 1, 1), Calibration(given, {}), "imagenet").images.ravel()
     assert len(set(taken)) == IMAGES
     assert (taken[0], taken[-1]) == (0, 99)
-    assert len(check_images((1, 1, 1, 1), given[:20])) == 20
-    assert check_images((1, 40, 50, 3), None).shape == (NOISE_IMAGES, 40, 50, 3)
+    few = Calibration(given[:20], {}, np.arange(20, dtype="uint8"))
+    taken = check_images((1, 1, 1, 1), few, "imagenet")
+    assert len(taken.images) == len(taken.pixels) == 20
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_noise_is_of_pixels(normalization):
+    found = check_images((1, 40, 50, 3), None, normalization)
+    assert (found.pixels.dtype, found.pixels.shape) == ("uint8", (NOISE_IMAGES, 40, 50, 3))
+    assert found.pixels.min() < 20
+    assert found.pixels.max() > 235
+    expected = preprocess_input(found.pixels, "channels_last", normalization)
+    np.testing.assert_array_equal(found.images, expected)
+    assert check_images((1, 8, 8, 4), None, normalization).pixels is None
