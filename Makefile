@@ -4,6 +4,7 @@
 #   make test        lint, then the tests on TensorFlow, JAX and torch
 #   make test-jax    the tests on one backend (test-tensorflow, test-jax, test-torch)
 #   make test-fast   one backend, no large model, one export: under five minutes
+#   make test-kills  export, port, download and training, killed a hundred times
 #   make coverage    the lines and branches that the tests on TensorFlow run
 #   make test-runtimes  the exported files on other runtimes: tflite-runtime, ARM64, GPU
 #   make test-gpu    on one of them (test-tflite-runtime, test-arm64, test-gpu)
@@ -45,7 +46,7 @@ INSTALLED := build/runtimes
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test test-fast coverage lint types package bench bench-keras bench-litert bench-runtimes bench-accuracy \
+.PHONY: demo test test-fast test-kills coverage lint types package bench bench-keras bench-litert bench-runtimes bench-accuracy \
 	bench-training bench-robustness bench-hand-mesh bench-segmentation parity \
 	constraints clean help $(BACKENDS:%=test-%) test-runtimes $(RUNTIMES:%=test-%)
 
@@ -61,6 +62,11 @@ FAST := $(addprefix tests/, $(addprefix architecture/test_, \
 
 test-fast: $(VENV)/.test
 	KERAS_BACKEND=tensorflow $(PYTEST) $(FAST)
+
+# A hundred times, by chance and where files move; the tests kill each command twice.
+test-kills: $(VENV)/.test
+	KERAS_BACKEND=tensorflow KERAS_FASTVIT_KILLS=27 $(PYTEST) tests/test_kills.py
+	KERAS_BACKEND=tensorflow KERAS_FASTVIT_KILLS=19 $(PYTEST) tests/training/test_kill.py -k same
 
 coverage: $(VENV)/.test
 	KERAS_BACKEND=tensorflow $(PYTEST) --cov --cov-report=term

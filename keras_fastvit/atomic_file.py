@@ -15,11 +15,13 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 UNFINISHED, FINISHED = ".unfinished-", ".finished-"
+SCRATCH = "keras-fastvit-scratch-"
+_TIMES = 10
 _OF_EARLIER_VERSIONS = re.compile(r"\.unfinished-\d+-")
 _LOCKS = find_spec("fcntl") is not None  # Windows has none
 _ABANDONED = 24 * 60 * 60  # seconds; where there are no locks
@@ -74,11 +76,9 @@ def written_together(paths: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
         if path.is_dir():
             raise IsADirectoryError(f"Cannot write '{path}': expected a file. Received: a folder")
     sweep(folder)
-    token = secrets.token_hex(8)
-    unfinished, finished = folder / f"{UNFINISHED}{token}", folder / f"{FINISHED}{token}"
     with _explained(folder, ", ".join(path.name for path in paths.values())):
-        unfinished.mkdir()
-        lock = _lock(unfinished)
+        unfinished, lock = _locked(lambda: _make(folder / f"{UNFINISHED}{secrets.token_hex(8)}"))
+        finished = folder / unfinished.name.replace(UNFINISHED, FINISHED)
         try:
             files = {name: unfinished / path.name for name, path in paths.items()}
             yield files
@@ -98,6 +98,28 @@ def written_together(paths: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
                 os.close(lock)
 
 
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yields a new folder among the temporary ones, which is removed at the end of the block.
+
+    What a killed process has left there is removed by the next that makes one.
+
+    Raises:
+        OSError: If it cannot be made.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
+        if not left.is_symlink() and (lock := _lock(left)) is not None:
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(lock)
+    folder, lock = _locked(lambda: Path(tempfile.mkdtemp(prefix=SCRATCH)))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
 def sweep(folder: Path) -> None:
     """Sees to what killed processes have left in a folder; what others are writing stays."""
     for left in [*folder.glob(f"{UNFINISHED}*"), *folder.glob(f"{FINISHED}*")]:
@@ -115,6 +137,27 @@ def sweep(folder: Path) -> None:
             shutil.rmtree(left)
         if lock is not None:
             os.close(lock)
+
+
+def _make(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _locked(make: Callable[[], Path]) -> tuple[Path, int | None]:
+    """Returns a new folder and its lock; None where there are none."""
+    for _ in range(_TIMES):
+        folder = make()
+        lock = _lock(folder)
+        if not _LOCKS or (lock is not None and folder.is_dir()):
+            break
+        # Before it was locked, another process took it for what a killed one had left.
+        shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+    else:  # a file system without locks, or one that refuses them
+        folder, lock = make(), None
+    return folder, lock
 
 
 def _lock(folder: Path) -> int | None:

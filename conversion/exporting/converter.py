@@ -19,6 +19,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from keras_fastvit.arrays import Array
+from keras_fastvit.atomic_file import scratch_folder
 from keras_fastvit.conversion.exporting.output_names import output_names
 from keras_fastvit.conversion.native_output import captured
 from keras_fastvit.conversion.operations import Range
@@ -78,8 +79,7 @@ def convert(
     Raises:
         ValueError: If TensorFlow cannot convert the model.
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         lowered.save(folder / "model.keras")
         (reference or lowered).save(folder / "reference.keras")
         np.save(folder / "images.npy", images)
