@@ -18,12 +18,14 @@ def averaged_weights(model: keras.Model, optimizer: keras.optimizers.Optimizer) 
     Keras' `SwapEMAWeights` does the same, but on TensorFlow by sums and differences, after which
     the weights are others by a rounding error.
     """
-    if not optimizer.use_ema:
+    # Of a model in float16 Keras wraps the optimizer, to scale the loss.
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if not inner.use_ema:
         yield
         return
     variables = model.trainable_variables
     weights = [np.array(ops.convert_to_numpy(variable)) for variable in variables]
-    optimizer.finalize_variable_values(variables)
+    inner.finalize_variable_values(variables)
     for variable in variables:
         # On JAX they now share their memory with the average, which `predict` gives away.
         variable.assign(ops.copy(variable))
