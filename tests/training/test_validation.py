@@ -7,6 +7,7 @@ import pytest
 from keras_fastvit.training.validation import averaged_weights
 
 
+@pytest.mark.single_backend
 @pytest.mark.parametrize("scaled", [False, True])
 def test_the_average_is_taken_behind_a_scaled_loss_too(scaled: bool) -> None:
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
