@@ -18,6 +18,7 @@
 #   make bench-hand-mesh  the hand-mesh head on synthetic hands: joint errors, float32 and int8
 #   make bench-segmentation  Semantic FPN, trained on scenes of Fashion-MNIST; what int8 costs it
 #   make android     the camera demo: tools, lint, tests, a signed APK (android_demo/android.mk)
+#   make android-fuzz  its readers of files, fed with 100,000 damaged ones
 #   make android-benchmark  its frame pipeline beside Pillow, as a ratio
 #   make parity      the same weights through timm and through this package
 #   make constraints the pins of constraints.txt, anew

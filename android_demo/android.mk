@@ -12,7 +12,7 @@ kotlin_of = $(shell find android_demo/$(1) -name '*.kt' -o -type d 2>/dev/null)
 # the rest (ANDROID_WITHOUT_APP=1) and says so.
 CHECKED := lint core engine $(if $(ANDROID_WITHOUT_APP),,app)
 
-.PHONY: android android-benchmark android-lint android-core android-engine android-app
+.PHONY: android android-benchmark android-fuzz android-lint android-core android-engine android-app
 
 android: $(CHECKED:%=android-%)
 	@$(TOOLCHAIN).report $(CHECKED)
@@ -52,6 +52,10 @@ $(ANDROID)/%.jar: $(CHAIN)/modules.py $(CHAIN)/kotlin.py $(ANDROID_TOOLS)
 $(ANDROID)/.core-tested: $(ANDROID)/core-test.jar $(ANDROID)/frames/frames.json
 	$(TOOLCHAIN).kotlin test core-test
 	@touch $@
+
+# More or others: make android-fuzz FUZZ='--inputs 1000000 --seconds 3600 --seed 7'
+android-fuzz: $(ANDROID)/core-test.jar
+	$(TOOLCHAIN).kotlin fuzz $(FUZZ)
 
 $(ANDROID)/.engine-tested: $(ANDROID)/engine-jvm-test.jar $(ANDROID)/frames/frames.json
 	$(TOOLCHAIN).kotlin test engine-jvm-test

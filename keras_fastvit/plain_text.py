@@ -8,6 +8,9 @@ LONGEST_NAME = 1000
 _NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
 """Unicode's categories of control characters, halves of characters, and ends of lines."""
 
+_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""What turns the direction of the text that follows, so that it shows something else than it is."""
+
 _OF_MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in "\\`[<|"})
 
 
@@ -15,7 +18,8 @@ def is_name(text: str) -> bool:
     r"""Returns whether a text can be written, read and shown as one line.
 
     Control characters could steer a terminal, ends of lines make two names of one, and the halves
-    of characters that Python makes of bytes which are no UTF-8 cannot be written.
+    of characters that Python makes of bytes which are no UTF-8 cannot be written. The Android demo has
+    the same rule.
 
     >>> is_name("Wölfin"), is_name("two\nlines"), is_name("\x1b[31mred"), is_name("K\udcf6nig")
     (True, False, False, False)
@@ -44,4 +48,4 @@ def in_markdown(text: str) -> str:
 
 
 def _is_no_text(sign: str) -> bool:
-    return unicodedata.category(sign) in _NO_TEXT
+    return sign in _TURNS or unicodedata.category(sign) in _NO_TEXT

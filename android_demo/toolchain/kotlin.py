@@ -2,11 +2,13 @@
 
     python -m android_demo.toolchain.kotlin compile MODULE...
     python -m android_demo.toolchain.kotlin test MODULE [CLASS]
+    python -m android_demo.toolchain.kotlin fuzz [--inputs N] [--seconds S] [--seed K]
     python -m android_demo.toolchain.kotlin lint [--format]
 
 The modules are those of `modules.py`. Warnings are errors. `test` runs JUnit on every class
-of the module's jar whose name ends in Test, or on the named one. Exits with 2 and what the tool
-said if it refuses.
+of the module's jar whose name ends in Test, or on the named one. `fuzz` feeds damaged files to core's
+readers and prints a line of JSON for each; what one fails on is left in `build/android/fuzz`. Exits
+with 2 and what the tool said if it refuses.
 """
 
 import argparse
@@ -17,7 +19,7 @@ from pathlib import Path
 
 from .modules import DEMO, MODULES, classpath, jar
 from .processes import ToolError, java
-from .tools import KOTLIN, KTLINT, LITERT
+from .tools import BUILD, KOTLIN, KTLINT, LITERT
 
 COMPILER = [
     KOTLIN / f"{name}.jar"
@@ -77,6 +79,13 @@ def test_module(name: str, test_class: str | None) -> None:
     java(path, "org.junit.runner.JUnitCore", *names, options=options, quiet=False)
 
 
+def fuzz(inputs: int, seconds: int, seed: int) -> None:
+    """Feeds damaged files to core's readers; raises ToolError if one does what it must not."""
+    path = [jar("core-test"), *classpath("core-test")]
+    main, folder = "org.kerasfastvit.demo.core.FuzzingKt", BUILD / "fuzz"
+    java(path, main, *map(str, (inputs, seconds, seed)), folder, quiet=False)
+
+
 def lint(repair: bool) -> None:
     """Runs ktlint over all Kotlin files; raises ToolError with what it finds."""
     options = ["--relative", *(["--format"] if repair else [])]
@@ -93,6 +102,10 @@ def main() -> int:
     testing = commands.add_parser("test")
     testing.add_argument("module", choices=[name for name in MODULES if name.endswith("-test")])
     testing.add_argument("test_class", nargs="?", metavar="CLASS")
+    fuzzing = commands.add_parser("fuzz")
+    fuzzing.add_argument("--inputs", type=int, default=100_000, help="of all readers together")
+    fuzzing.add_argument("--seconds", type=int, default=600, help="for all together, at most")
+    fuzzing.add_argument("--seed", type=int, default=0, help="of the damage")
     linting = commands.add_parser("lint")
     linting.add_argument("--format", action="store_true", help="repair what can be repaired")
     args = parser.parse_args()
@@ -102,6 +115,8 @@ def main() -> int:
                 compile_module(name)
         elif args.command == "test":
             test_module(args.module, args.test_class)
+        elif args.command == "fuzz":
+            fuzz(args.inputs, args.seconds, args.seed)
         else:
             lint(args.format)
     except (OSError, ToolError) as error:

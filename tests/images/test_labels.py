@@ -26,7 +26,7 @@ def test_no_labels(tmp_path, content, message):
         read_labels(tmp_path / "names.txt")
 
 
-@pytest.mark.parametrize("sign", ["\x1b", "\0", "\t", "\x0b", "\x85", "\u2028", "\u2029"])
+@pytest.mark.parametrize("sign", ["\x1b", "\0", "\t", "\x0b", "\x85", "\u2028", "\u2029", "\u202e"])
 def test_what_would_steer_a_terminal_or_count_as_two_is_no_label(tmp_path, sign):
     (tmp_path / "names.txt").write_bytes(f"dog\ncat{sign}fox\n".encode())
     with pytest.raises(ValueError, match=r"names.txt' as labels.*Received: 'cat\\.*fox'$"):

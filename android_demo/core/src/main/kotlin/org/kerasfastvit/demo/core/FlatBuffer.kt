@@ -7,8 +7,8 @@ import java.nio.ByteOrder
 /**
  * Reads a FlatBuffer (flatbuffers' "internals" page).
  *
- * It comes from outside: every offset is checked before it is followed, every count before memory is
- * taken for it.
+ * It comes from outside: every offset is checked before it is followed, every length before bytes are
+ * copied, and no memory is taken for a count: what is small may be pointed at from many places.
  *
  * @param file From index 0 to its limit.
  * @param what How errors name it.
@@ -40,33 +40,49 @@ internal class FlatBuffer(
     /** Where the 32-bit offset at [at] leads. */
     fun reference(at: Int): Int = within(at + (int(at).toLong() and 0xFFFFFFFFL), 4)
 
-    /** The tables of a vector of tables. */
-    fun tables(vector: Int): List<Int> = elements(vector, 4).map(::reference)
+    /** The tables of a vector of tables, as [elements]. */
+    fun tables(vector: Int): List<Int> = elements(vector, 4, ::reference)
 
-    /** Where the elements of a vector are, [width] bytes each. */
-    fun elements(
+    /**
+     * The elements of a vector, which begin each [width] bytes after the one before.
+     *
+     * [read] is given the place of one when that one is asked for, not before.
+     */
+    fun <T> elements(
         vector: Int,
         width: Int,
-    ): List<Int> {
+        read: (Int) -> T,
+    ): List<T> {
         val count = int(vector)
         if (count < 0 || vector + 4L + width.toLong() * count > size) damaged(vector.toLong())
-        return List(count) { vector + 4 + width * it }
+        return object : AbstractList<T>() {
+            override val size get() = count
+
+            override fun get(index: Int) = read(vector + 4 + width * index)
+        }
     }
 
-    /** The content of a vector of bytes. */
-    fun vector(at: Int): ByteArray = bytes(within(at + 4L, 0), int(at))
-
+    /** The content of a vector of bytes, of which it may have [most]. */
     fun bytes(
-        at: Int,
-        count: Int,
+        vector: Int,
+        most: Int,
     ): ByteArray {
-        if (count < 0) damaged(at.toLong())
-        within(at.toLong(), count)
+        val count = elements(vector, 1) {}.size
+        if (count > most) fail("a vector of at most $most bytes", "$count")
         val result = ByteArray(count)
         val positioned: Buffer = file
-        positioned.position(at)
+        positioned.position(vector + 4)
         file.get(result)
         return result
+    }
+
+    /** Whether [bytes] are the content of a vector. */
+    fun holds(
+        vector: Int,
+        bytes: ByteArray,
+    ): Boolean {
+        val content = elements(vector, 1, ::byte)
+        return content.size == bytes.size && bytes.indices.all { content[it] == bytes[it] }
     }
 
     fun byte(at: Int): Byte = file.get(within(at.toLong(), 1))

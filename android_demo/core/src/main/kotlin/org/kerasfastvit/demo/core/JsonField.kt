@@ -35,6 +35,12 @@ internal class JsonField(
 
     fun text(): String = value as? String ?: refuse("a text")
 
+    /** A text that may be shown. */
+    fun name(): String {
+        val text = text()
+        return if (isName(text)) text else refuse("one line of at most $LONGEST_NAME characters")
+    }
+
     fun number(): Double {
         val number = (value as? Number)?.toDouble() ?: refuse("a number")
         return if (number.isInfinite()) refuse("a finite number") else number
@@ -63,7 +69,7 @@ internal class JsonField(
         throw DescriptionException(path, expected, received)
     }
 
-    private fun inner(name: String) = if (path == JsonReader.WHOLE) name else "$path.$name"
+    private fun inner(name: String) = JsonReader.inner(path, name)
 
     private companion object {
         const val LONGEST = 60

@@ -7,6 +7,7 @@ import java.nio.charset.CodingErrorAction
 /**
  * Reads JSON (RFC 8259) and nothing more: no comments, no NaN, no name twice, no text after its end.
  *
+ * What it takes of memory and time is bounded by the document's size, which is bounded itself.
  * Android has a reader, the JVM of the tests has none, and Android's forgives what should not be.
  * Objects become maps, arrays lists, whole numbers [Long], others [Double].
  */
@@ -14,114 +15,124 @@ internal class JsonReader private constructor(
     private val text: String,
 ) {
     private var at = 0
+    private var values = 0
+
+    /** Names and indices that lead to the value at hand: as text, they are made for an error only. */
+    private val steps = ArrayList<Any>()
 
     private fun document(): Any? {
-        val value = value(WHOLE, 0)
+        val value = value()
         skipSpace()
-        if (at < text.length) fail(WHOLE, "its end")
+        if (at < text.length) fail("its end")
         return value
     }
 
-    private fun value(
-        path: String,
-        depth: Int,
-    ): Any? {
+    private fun value(): Any? {
         skipSpace()
-        if (depth > DEEPEST) fail(path, "at most $DEEPEST levels")
+        if (steps.size > DEEPEST) fail("at most $DEEPEST levels")
+        if (++values > MOST_VALUES) fail("at most $MOST_VALUES values")
         return when (peek()) {
-            '{' -> members(path, depth)
-            '[' -> elements(path, depth)
-            '"' -> string(path)
-            't' -> word("true", true, path)
-            'f' -> word("false", false, path)
-            'n' -> word("null", null, path)
-            else -> number(path)
+            '{' -> members()
+            '[' -> elements()
+            '"' -> string()
+            't' -> word("true", true)
+            'f' -> word("false", false)
+            'n' -> word("null", null)
+            else -> number()
         }
     }
 
-    private fun members(
-        path: String,
-        depth: Int,
-    ): Map<String, Any?> {
+    private fun members(): Map<String, Any?> {
         val members = LinkedHashMap<String, Any?>()
         at++
         skipSpace()
         if (take('}')) return members
         do {
             skipSpace()
-            if (peek() != '"') fail(path, "a name in quotes")
-            val name = string(path)
-            val inner = if (path == WHOLE) name.ifEmpty { "\"\"" } else "$path.$name"
-            if (name in members) fail(inner, "each name once")
+            if (peek() != '"') fail("a name in quotes")
+            val name = string()
+            steps += name
+            if (name in members) fail("each name once")
             skipSpace()
-            if (!take(':')) fail(inner, "':'")
-            members[name] = value(inner, depth + 1)
+            if (!take(':')) fail("':'")
+            members[name] = value()
+            steps.removeAt(steps.lastIndex)
             skipSpace()
         } while (take(','))
-        if (!take('}')) fail(path, "',' or '}'")
+        if (!take('}')) fail("',' or '}'")
         return members
     }
 
-    private fun elements(
-        path: String,
-        depth: Int,
-    ): List<Any?> {
+    private fun elements(): List<Any?> {
         val elements = ArrayList<Any?>()
         at++
         skipSpace()
         if (take(']')) return elements
         do {
-            elements += value("$path[${elements.size}]", depth + 1)
+            steps += elements.size
+            elements += value()
+            steps.removeAt(steps.lastIndex)
             skipSpace()
         } while (take(','))
-        if (!take(']')) fail(path, "',' or ']'")
+        if (!take(']')) fail("',' or ']'")
         return elements
     }
 
-    private fun string(path: String): String {
+    private fun string(): String {
         at++
         val result = StringBuilder()
         while (true) {
-            val character = peek() ?: fail(path, "'\"'")
-            if (character < ' ') fail(path, "no control characters in a text")
+            val character = peek() ?: fail("'\"'")
+            if (character < ' ') fail("no control characters in a text")
             at++
             when (character) {
                 '"' -> return result.toString()
-                '\\' -> result.append(escaped(path))
+                '\\' -> result.append(escaped())
                 else -> result.append(character)
             }
         }
     }
 
-    private fun escaped(path: String): Char {
+    private fun escaped(): Char {
         val character = peek()
         val place = "\"\\/bfnrtu".indexOf(character ?: ' ')
-        if (place < 0) fail(path, "an escape of JSON")
+        if (place < 0) fail("an escape of JSON")
         at++
         if (character != 'u') return "\"\\/\b\u000C\n\r\t"[place]
         val digits = text.substring(at, minOf(at + 4, text.length))
-        if (!HEXADECIMAL.matches(digits)) fail(path, "four hexadecimal digits")
+        if (!HEXADECIMAL.matches(digits)) fail("four hexadecimal digits")
         at += 4
         return digits.toInt(16).toChar()
     }
 
-    private fun number(path: String): Number {
-        val match = NUMBER.find(text, at)
-        if (match == null || match.range.first != at) fail(path, "a value")
-        val digits = match.value
-        at += digits.length
-        // As in 01 and 1.: the number's grammar ends there, the number does not.
-        if ((peek() ?: ' ') in "0123456789.eE+-") fail(path, "a number of JSON")
-        if (digits.any { it in ".eE" }) return digits.toDouble()
-        return digits.toLongOrNull() ?: digits.toDouble()
+    private fun number(): Number {
+        val start = at
+        take('-')
+        if (!take('0') && !digits()) fail("a value")
+        val whole = at
+        if (take('.') && !digits()) fail(A_NUMBER)
+        if (take('e') || take('E')) {
+            if (!take('+')) take('-')
+            if (!digits()) fail(A_NUMBER)
+        }
+        // As in 01 and 1.2.3: the number's grammar ends there, the number does not.
+        if ((peek() ?: ' ') in "0123456789.eE+-") fail(A_NUMBER)
+        if (at - start > LONGEST_NUMBER) fail("numbers of at most $LONGEST_NUMBER characters")
+        val number = text.substring(start, at)
+        return (if (at == whole) number.toLongOrNull() else null) ?: number.toDouble()
+    }
+
+    private fun digits(): Boolean {
+        val start = at
+        while ((peek() ?: ' ') in '0'..'9') at++
+        return at > start
     }
 
     private fun <T> word(
         word: String,
         value: T,
-        path: String,
     ): T {
-        if (!text.startsWith(word, at)) fail(path, "a value")
+        if (!text.startsWith(word, at)) fail("a value")
         at += word.length
         return value
     }
@@ -138,12 +149,13 @@ internal class JsonReader private constructor(
         return true
     }
 
-    private fun fail(
-        path: String,
-        expected: String,
-    ): Nothing {
+    private fun fail(expected: String): Nothing {
         val rest = text.substring(at, minOf(at + SHOWN, text.length))
         val received = if (rest.isEmpty()) "the end of the text" else "'$rest' at character $at"
+        val path =
+            steps.fold(WHOLE) { path, step ->
+                if (step is Int) "$path[$step]" else inner(path, "$step")
+            }
         throw DescriptionException(path, expected, received)
     }
 
@@ -151,17 +163,32 @@ internal class JsonReader private constructor(
         /** How errors name the whole document. */
         const val WHOLE = "the document"
 
+        /** Bytes of a document: as many as Python reads. */
+        const val LARGEST = 16 shl 20
+
+        /** Names of classes, nearly all: an object or array of its own takes much more than its text. */
+        private const val MOST_VALUES = 1 shl 19
         private const val DEEPEST = 32
+        private const val LONGEST_NUMBER = 1000
+        private const val A_NUMBER = "a number of JSON"
         private const val SHOWN = 20
-        private val NUMBER = Regex("""-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?""")
         private val HEXADECIMAL = Regex("[0-9a-fA-F]{4}")
+
+        /** The path of an object's member. */
+        fun inner(
+            path: String,
+            name: String,
+        ): String = if (path == WHOLE) name.ifEmpty { "\"\"" } else "$path.$name"
 
         /**
          * Returns the value that a document is.
          *
-         * @throws DescriptionException if it is no JSON in UTF-8.
+         * @throws DescriptionException if it is no JSON in UTF-8, or larger than any sidecar is.
          */
         fun read(document: ByteArray): Any? {
+            if (document.size > LARGEST) {
+                throw DescriptionException(WHOLE, "at most $LARGEST bytes", "${document.size}")
+            }
             val decoder =
                 Charsets.UTF_8
                     .newDecoder()

@@ -29,19 +29,20 @@ public object Sidecar {
         val root = JsonField(JsonReader.WHOLE, JsonReader.read(document))
         val format = root.member("format")
         format.wholeNumber(FORMAT.toLong()..FORMAT)
+        root.optional("outputs")?.refuse("a model with one output")
         val output = output(root.member("output"))
+        // Not heeded; but what lacks them was not written by an exporter.
+        root.member("without").elements()
+        root.member("calibration").unlessNull { members() }
         return ModelDescription(
-            model = root.member("model").text(),
-            weights = root.member("weights").unlessNull { text() },
-            quantize = root.member("quantize").text(),
-            target = root.member("target").text(),
+            model = root.member("model").name(),
+            weights = root.member("weights").unlessNull { name() },
+            quantize = root.member("quantize").name(),
+            target = root.member("target").name(),
             input = input(root.member("input")),
             output = output,
             labels = root.member("labels").unlessNull { labels(this, output.classes) },
-            versions =
-                root.member("versions").members().mapValues { (_, version) ->
-                    version.text()
-                },
+            versions = versions(root.member("versions")),
             file = root.optional("sha256")?.let { facts(root, it) },
             selfCheck = root.optional("self_check")?.let(::selfCheck),
         )
@@ -67,7 +68,7 @@ public object Sidecar {
      * @throws DescriptionException as [parse], and if the file is damaged or has other tensors.
      */
     public fun embedded(model: ByteBuffer): ModelDescription? =
-        TfliteFile(model).metadata(METADATA)?.let { parse(it, model) }
+        TfliteFile(model).metadata(METADATA, JsonReader.LARGEST)?.let { parse(it, model) }
 
     private fun input(field: JsonField): InputDescription {
         val tensor = tensor(field)
@@ -154,8 +155,14 @@ public object Sidecar {
     ): List<String> {
         val labels = field.elements()
         if (labels.size != classes) field.refuse("$classes names, one for each class")
-        return labels.map { it.text() }
+        return labels.map { it.name() }
     }
+
+    private fun versions(field: JsonField): Map<String, String> =
+        field.members().mapValues { (name, version) ->
+            if (!isName(name)) version.refuse("a name of one line")
+            version.name()
+        }
 
     private fun facts(
         root: JsonField,
@@ -164,7 +171,7 @@ public object Sidecar {
         val digits = sha256.text()
         if (!Regex("[0-9a-f]{64}").matches(digits)) sha256.refuse("64 hexadecimal digits")
         val size = root.member("size").wholeNumber(1..Long.MAX_VALUE)
-        return FileFacts(root.member("file").text(), digits, size)
+        return FileFacts(root.member("file").name(), digits, size)
     }
 
     private fun selfCheck(field: JsonField): SelfCheck =

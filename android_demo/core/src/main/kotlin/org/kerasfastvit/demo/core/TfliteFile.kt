@@ -17,32 +17,40 @@ internal class TfliteFile(
     private val file = FlatBuffer(content, "the model file")
 
     init {
-        val named = file.size >= 8 && file.bytes(4, 4).toString(Charsets.US_ASCII) == "TFL3"
+        val named = file.size >= 8 && file.int(4) == IDENTIFIER
         if (!named) file.fail("a .tflite file", "${file.size} bytes that are none")
     }
 
-    /** The content of the metadata entry of that name; null if there is none. */
-    fun metadata(name: String): ByteArray? {
+    /** The content of the metadata entry of that name, of [most] bytes; null if there is none. */
+    fun metadata(
+        name: String,
+        most: Int,
+    ): ByteArray? {
         val entries = inModel(MODEL_METADATA) ?: return null
+        val wanted = name.toByteArray()
         for (entry in file.tables(entries)) {
             val entryName = file.field(entry, METADATA_NAME)?.let(file::reference) ?: continue
-            if (file.vector(entryName).toString(Charsets.UTF_8) == name) {
-                return buffer(file.field(entry, METADATA_BUFFER)?.let(file::int) ?: 0)
+            if (file.holds(entryName, wanted)) {
+                return buffer(file.field(entry, METADATA_BUFFER)?.let(file::int) ?: 0, most)
             }
         }
         return null
     }
 
-    /** The inputs of the model, in its order. */
+    /** The inputs of the model, in its order; each is read when it is asked for. */
     val inputs: List<TfliteTensor> get() = ends(SUBGRAPH_INPUTS)
 
-    /** The outputs of the model, in its order. */
+    /** The outputs of the model, in its order; each is read when it is asked for. */
     val outputs: List<TfliteTensor> get() = ends(SUBGRAPH_OUTPUTS)
 
-    private fun buffer(index: Int): ByteArray {
+    private fun buffer(
+        index: Int,
+        most: Int,
+    ): ByteArray {
         val table = inModel(MODEL_BUFFERS)?.let { file.tables(it).getOrNull(index) }
         val content = table?.let { file.field(it, BUFFER_DATA) }?.let(file::reference)
-        return content?.let(file::vector) ?: file.fail("buffer $index of the metadata", "nothing")
+        if (content == null) file.fail("buffer $index of the metadata", "nothing")
+        return file.bytes(content, most)
     }
 
     /** Which tensors of the first graph field [which] names. */
@@ -52,7 +60,7 @@ internal class TfliteFile(
                 ?: file.fail("a graph", "none")
         val tensors = file.field(graph, SUBGRAPH_TENSORS)?.let(file::reference)?.let(file::tables)
         val indices = file.field(graph, which)?.let(file::reference) ?: return emptyList()
-        return file.elements(indices, Int.SIZE_BYTES).map { at ->
+        return file.elements(indices, Int.SIZE_BYTES) { at ->
             val index = file.int(at)
             tensor(tensors?.getOrNull(index) ?: file.fail("a tensor $index", "nothing there"))
         }
@@ -61,28 +69,38 @@ internal class TfliteFile(
     private fun tensor(table: Int): TfliteTensor {
         val quantization = file.field(table, TENSOR_QUANTIZATION)?.let(file::reference)
         return TfliteTensor(
-            shape = elements(table, TENSOR_SHAPE, Int.SIZE_BYTES).map(file::int),
+            shape = numbers(table, TENSOR_SHAPE, Int.SIZE_BYTES, file::int),
             // The schema's default: float32.
             type = file.field(table, TENSOR_TYPE)?.let(file::byte)?.toInt() ?: 0,
             scales =
-                elements(quantization, QUANTIZATION_SCALE, Float.SIZE_BYTES).map(file::float),
+                numbers(quantization, QUANTIZATION_SCALE, Float.SIZE_BYTES, file::float),
             zeroPoints =
-                elements(quantization, QUANTIZATION_ZERO_POINT, Long.SIZE_BYTES).map(file::long),
+                numbers(quantization, QUANTIZATION_ZERO_POINT, Long.SIZE_BYTES, file::long),
         )
     }
 
-    private fun elements(
+    private fun <T> numbers(
         table: Int?,
         number: Int,
         width: Int,
-    ): List<Int> {
+        read: (Int) -> T,
+    ): List<T> {
         val vector = table?.let { file.field(it, number) }?.let(file::reference)
-        return vector?.let { file.elements(it, width) }.orEmpty()
+        val numbers = vector?.let { file.elements(it, width, read) }.orEmpty()
+        if (numbers.size > MOST_NUMBERS) {
+            file.fail("at most $MOST_NUMBERS sides or scales of a tensor", "${numbers.size}")
+        }
+        return numbers.toList()
     }
 
     private fun inModel(number: Int): Int? = file.field(file.root, number)?.let(file::reference)
 
     private companion object {
+        /** TFL3, read as a number. */
+        const val IDENTIFIER = 0x334C4654
+
+        /** Of a shape or of a quantisation: twice what any model has that the app can run. */
+        const val MOST_NUMBERS = 8
         const val MODEL_SUBGRAPHS = 2
         const val MODEL_BUFFERS = 4
         const val MODEL_METADATA = 6

@@ -2,6 +2,7 @@ package org.kerasfastvit.demo.core
 
 import kotlin.random.Random
 import kotlin.test.Test
+import kotlin.test.assertContains
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
 import kotlin.test.assertTrue
@@ -53,6 +54,37 @@ class JsonTest {
             assertEquals(field, error.field, text)
             assertTrue("Received: " in error.message!!, error.message)
         }
+    }
+
+    @Test
+    fun `a long name is not repeated for what it holds`() {
+        val text = "{\"${"k".repeat(100_000)}\": [${"0,".repeat(100_000)}0]}".toByteArray()
+        val bytes = allocated { JsonReader.read(text) }
+        assertTrue(bytes <= mostBytes(text.size), "$bytes")
+    }
+
+    @Test
+    fun `more than a document may hold is refused`() {
+        val cases =
+            mapOf(
+                " ".repeat(JsonReader.LARGEST + 1) to "at most 16777216 bytes",
+                "[${"0,".repeat(600_000)}0]" to "at most 524288 values",
+                "[${"1".repeat(1001)}]" to "at most 1000 characters",
+            )
+        for ((text, expected) in cases) {
+            val error = assertFailsWith<DescriptionException>(expected) { read(text) }
+            assertContains(error.message!!, expected)
+        }
+        assertEquals<Any?>(1, (read(" ".repeat(JsonReader.LARGEST - 3) + "[1]") as List<*>).size)
+    }
+
+    @Test
+    fun `what is received can steer nothing that shows it`() {
+        for (text in listOf("[\n\u001B[31m]", "{\"\u202E${"k".repeat(5000)}\": x}", "\u0085")) {
+            val error = assertFailsWith<DescriptionException>(text) { read(text) }
+            assertTrue(isName(error.message!!) && isName(error.field), error.message)
+        }
+        assertEquals("\\u001b[31m\\u202e\\ud800ü", shown("\u001B[31m\u202E\uD800ü"))
     }
 
     @Test

@@ -2,6 +2,7 @@ package org.kerasfastvit.demo.core
 
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
+import java.util.IdentityHashMap
 
 /** A part of a FlatBuffer. */
 internal sealed interface Flat
@@ -80,28 +81,41 @@ internal val SIDECAR_TENSORS =
         tensor(ints(1, 3), INT8, 0.1f, 3),
     )
 
-/** The bytes of a `.tflite` file without operators. */
+/**
+ * The bytes of a `.tflite` file without operators.
+ *
+ * @param copies How often the metadata lists each entry, which is there once.
+ * @param capacity Bytes that are enough.
+ */
 internal fun modelFile(
     vararg entries: Pair<String, ByteArray>,
     tensors: List<Table> = SIDECAR_TENSORS,
     inputs: Numbers = ints(0),
     outputs: Numbers = ints(1),
+    copies: Int = 1,
+    capacity: Int = 8192,
 ): ByteBuffer {
     // The first buffer of every file is empty.
     val buffers = listOf(Table()) + entries.map { (_, content) -> Table(0 to text(content)) }
     val metadata =
-        entries.mapIndexed { i, (name, _) ->
-            Table(0 to text(name.toByteArray()), 1 to Number((i + 1).toByte(), 0, 0, 0))
+        entries.withIndex().flatMap { (i, entry) ->
+            val name = text(entry.first.toByteArray())
+            val table = Table(0 to name, 1 to Number((i + 1).toByte(), 0, 0, 0))
+            List(copies) { table }
         }
     val graph = Table(0 to Tables(tensors), 1 to inputs, 2 to outputs)
     return flatBuffer(
         Table(2 to Tables(listOf(graph)), 4 to Tables(buffers), 6 to Tables(metadata)),
+        capacity,
     )
 }
 
 /** Lays a root table out: it first, then what it refers to, as offsets lead forwards only. */
-private fun flatBuffer(root: Table): ByteBuffer {
-    val file = ByteBuffer.allocate(8192).order(ByteOrder.LITTLE_ENDIAN)
+private fun flatBuffer(
+    root: Table,
+    capacity: Int,
+): ByteBuffer {
+    val file = ByteBuffer.allocate(capacity).order(ByteOrder.LITTLE_ENDIAN)
     file.putInt(0).put("TFL3".toByteArray())
     file.putInt(0, file.write(root))
     file.flip()
@@ -119,7 +133,10 @@ private fun ByteBuffer.write(part: Flat): Int =
             val start = position()
             putInt(part.items.size)
             val places = List(part.items.size) { position().also { putInt(0) } }
-            places.zip(part.items) { place, item -> putInt(place, write(item) - place) }
+            val starts = IdentityHashMap<Table, Int>()
+            places.zip(part.items) { place, item ->
+                putInt(place, starts.getOrPut(item) { write(item) } - place)
+            }
             start
         }
 

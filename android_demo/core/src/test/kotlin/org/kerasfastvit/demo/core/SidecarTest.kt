@@ -1,5 +1,6 @@
 package org.kerasfastvit.demo.core
 
+import java.io.File
 import kotlin.random.Random
 import kotlin.test.Test
 import kotlin.test.assertContains
@@ -22,6 +23,13 @@ internal val SIDECAR =
      "calibration": {"images": 200, "skipped": 0},
      "self_check": {"images": 32, "max_difference": 0.02, "sqnr_db": null, "agreement": 1.0}}
     """.trimIndent()
+
+/** The copy in a file, which is older than the file; of a model without names. */
+internal val EMBEDDED =
+    SIDECAR
+        .replace(Regex("\"file\".*?\"model\"", RegexOption.DOT_MATCHES_ALL), "\"model\"")
+        .replace(Regex(",\\s*\"self_check\".*", RegexOption.DOT_MATCHES_ALL), "}")
+        .replace(Regex("\\[\"cat.*?]"), "null")
 
 class SidecarTest {
     private fun refused(
@@ -48,12 +56,7 @@ class SidecarTest {
 
     @Test
     fun `the copy in a file, and a model without names, are read too`() {
-        val embedded =
-            SIDECAR
-                .replace(Regex("\"file\".*?\"model\"", RegexOption.DOT_MATCHES_ALL), "\"model\"")
-                .replace(Regex(",\\s*\"self_check\".*", RegexOption.DOT_MATCHES_ALL), "}")
-                .replace(Regex("\\[\"cat.*?]"), "null")
-        val description = Sidecar.parse(embedded.toByteArray())
+        val description = Sidecar.parse(EMBEDDED.toByteArray())
         assertNull(description.file)
         assertNull(description.selfCheck)
         assertEquals("class 2", description.label(2))
@@ -106,11 +109,31 @@ class SidecarTest {
     }
 
     @Test
+    fun `what Python refuses is refused`() {
+        val project = File(System.getProperty("project"))
+        val file = File(project, "android_demo/core/src/test/refused.json")
+        for (case in JsonField(file.name, JsonReader.read(file.readBytes())).elements()) {
+            val (from, to) = case.elements().map { it.text() }
+            refused(from, to)
+        }
+    }
+
+    @Test
+    fun `a label may be any line of text`() {
+        val labels = listOf("", "Füchse", "\uD83E\uDD8A".repeat(1000), "\u05E9\u200F", "a\u200Db")
+        for (label in labels) {
+            val description = Sidecar.parse(SIDECAR.replace("Füchse", label).toByteArray())
+            assertEquals(label, description.label(2))
+        }
+        refused("Füchse", "\uD83E\uDD8A".repeat(1001))
+    }
+
+    @Test
     fun `every member that is missing is named`() {
         val names = Regex("\"(\\w+)\":").findAll(SIDECAR).map { it.groupValues[1] }.toSet()
         // Not needed, or there twice.
         val optional =
-            setOf("sha256", "without", "keras", "calibration", "images", "skipped", "self_check")
+            setOf("sha256", "keras", "images", "skipped", "self_check")
         for (name in names - optional) {
             val error = refused("\"$name\":", "\"other\":")
             assertEquals(name, error.field.substringAfterLast('.'), error.message)

@@ -91,6 +91,61 @@ class TfliteFileTest {
         }
     }
 
+    /** What reading the file gives, in memory that the file's size bounds. */
+    private fun readInBounds(file: ByteBuffer): String? {
+        var result: String? = null
+        val bytes =
+            allocated {
+                result =
+                    try {
+                        Sidecar.embedded(file)?.model
+                    } catch (error: DescriptionException) {
+                        error.message
+                    }
+            }
+        assertTrue(bytes <= mostBytes(file.limit()), "$bytes for ${file.limit()}: $result")
+        return result
+    }
+
+    @Test
+    fun `many inputs that name one tensor of many sides are only counted`() {
+        val sides = tensor(ints(*IntArray(30_000) { 1 }), INT8, 0.0186f, -14)
+        val tensors = listOf(sides, SIDECAR_TENSORS[1])
+        val inputs = ints(*IntArray(30_000))
+        val cases =
+            mapOf(
+                ints(0) to "the model file: expected at most 8 sides or scales of a tensor",
+                inputs to "input: expected a model with one input. Received: 30000",
+            )
+        for ((indices, message) in cases) {
+            val file =
+                modelFile(*entries, tensors = tensors, inputs = indices, capacity = 1 shl 18)
+            assertContains(readInBounds(file)!!, message)
+        }
+    }
+
+    @Test
+    fun `a long name that many entries share is not copied for each`() {
+        val file =
+            modelFile("k".repeat(1_000_000) to ByteArray(0), copies = 200_000, capacity = 1 shl 21)
+        assertNull(readInBounds(file))
+        val shared = modelFile(*entries, copies = 1000, capacity = 1 shl 14)
+        assertEquals("fastvit_t8", readInBounds(shared))
+    }
+
+    @Test
+    fun `a description that is larger than one may be is not copied`() {
+        val description = ByteArray(JsonReader.LARGEST + 1) { ' '.code.toByte() }
+        val file =
+            modelFile(Sidecar.METADATA to description, capacity = description.size + 8192)
+        val bytes =
+            allocated {
+                val error = assertFailsWith<DescriptionException> { Sidecar.embedded(file) }
+                assertContains(error.message!!, "at most ${JsonReader.LARGEST} bytes")
+            }
+        assertTrue(bytes < 1 shl 20, "$bytes")
+    }
+
     @Test
     fun `what the exporter writes is read, and each sidecar fits its own file alone`() {
         for (model in RecordedFrames.MODELS) {
