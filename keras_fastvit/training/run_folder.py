@@ -38,11 +38,13 @@ class Saved:
         epoch: Number of epochs that are done.
         history: A row an epoch.
         arrays: The values of all variables, by name.
+        path: The file that they are from.
     """
 
     epoch: int
     history: list[Row]
     arrays: dict[str, Any]
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -191,11 +193,11 @@ class RunFolder:
             ValueError: If the file is damaged.
         """
         if not self.state.exists():
-            return Saved(0, [], {})
+            return Saved(0, [], {}, self.state)
         try:
             arrays = read_arrays(self.state)
             epoch = _epoch(arrays.pop("epoch"))
-            return Saved(epoch, _history(arrays.pop("history"), epoch), arrays)
+            return Saved(epoch, _history(arrays.pop("history"), epoch), arrays, self.state)
         except (KeyError, ValueError) as error:
             raise ValueError(
                 f"Expected the state of a run in '{self.state}'; remove the file to start anew. "
@@ -251,11 +253,13 @@ def restore(saved: Saved, model: keras.Model, optimizer: keras.optimizers.Optimi
     """
     for name, variable in _variables(model, optimizer).items():
         value = saved.arrays.get(name)
-        if value is None or value.shape != tuple(variable.shape):
+        fits = value is not None and value.shape == tuple(variable.shape)
+        if not fits or value.dtype.kind not in "biuf":
+            received = "nothing" if value is None else f"{value.dtype} of shape {value.shape}"
             raise ValueError(
-                f"The saved state does not fit. Expected '{name}' of shape "
-                f"{tuple(variable.shape)}. Received: "
-                f"{'nothing' if value is None else f'shape {value.shape}'}"
+                f"The state of a run in '{saved.path}' is not this model's: remove the file to "
+                f"start anew. Expected numbers of shape {tuple(variable.shape)} for '{name}'. "
+                f"Received: {received}"
             )
         variable.assign(value)
 

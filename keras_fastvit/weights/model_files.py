@@ -7,8 +7,7 @@ from pathlib import Path
 import keras
 
 from keras_fastvit.archives import checked_entries
-
-_LONGEST_REASON = 300
+from keras_fastvit.plain_text import in_short
 
 
 def read_model_file(path: str | os.PathLike[str]) -> keras.Model:
@@ -33,9 +32,8 @@ def read_model_file(path: str | os.PathLike[str]) -> keras.Model:
     except Exception as error:  # Keras raises whatever its layers' code does
         # Keras repeats the innermost error at the end of each one around it.
         _, _, innermost = str(error).rpartition("Exception encountered: ")
-        reason = " ".join(innermost.split()) or type(error).__name__
-        short = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} …"
+        reason = in_short(innermost or type(error).__name__)
         raise ValueError(
             f"Cannot load a model from '{path}'. Expected a .keras file, as `model.save` writes "
-            f"it, of layers of Keras and of keras_fastvit, without Lambda. Received: {short}"
+            f"it, of layers of Keras and of keras_fastvit, without Lambda. Received: {reason}"
         ) from error
