@@ -42,7 +42,7 @@ def in_short(error: BaseException | str) -> str:
 
     Such an error may repeat what it has found in a file.
 
-    >>> in_short(ValueError("bad\n  name: \x1b[2J")), in_short(KeyError()), len(in_short("a" * 1000))
+    >>> in_short(ValueError("bad\n  name: \x1b[2J")), in_short(KeyError()), len(in_short("a" * 999))
     ('bad name: \\x1b[2J', 'KeyError', 302)
     """
     text = shown(" ".join(str(error)[: 4 * LONGEST_REASON].split())) or type(error).__name__

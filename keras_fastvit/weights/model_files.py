@@ -7,6 +7,10 @@ from pathlib import Path
 import keras
 
 from keras_fastvit.archives import checked_entries
+from keras_fastvit.graph.keras_internals import (
+    forget_variables_without_values,
+    initialize_all_variables,
+)
 from keras_fastvit.plain_text import in_short
 
 
@@ -28,7 +32,7 @@ def read_model_file(path: str | os.PathLike[str]) -> keras.Model:
         if not zipfile.is_zipfile(path):
             raise ValueError("a folder" if path.is_dir() else f"{path.stat().st_size} other bytes")
         checked_entries(path)
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        return _loaded(path)
     except Exception as error:  # Keras raises whatever its layers' code does
         # Keras repeats the innermost error at the end of each one around it.
         _, _, innermost = str(error).rpartition("Exception encountered: ")
@@ -37,3 +41,23 @@ def read_model_file(path: str | os.PathLike[str]) -> keras.Model:
             f"Cannot load a model from '{path}'. Expected a .keras file, as `model.save` writes "
             f"it, of layers of Keras and of keras_fastvit, without Lambda. Received: {reason}"
         ) from error
+
+
+def _loaded(path: Path) -> keras.Model:
+    """Loads a model whose variables take no memory before the file is seen to have their values.
+
+    Keras alone would give a layer of a million by a million units its four terabytes first, and
+    look then for weights of that shape.
+    """
+    try:
+        with keras.StatelessScope(initialize_variables=False) as scope:
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except BaseException:
+        forget_variables_without_values()
+        raise
+    initialize_all_variables()
+    for variable in model.variables:
+        value = scope.get_current_value(variable)
+        if value is not None:
+            variable.assign(value)
+    return model
