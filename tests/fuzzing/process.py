@@ -62,11 +62,13 @@ class Reader:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
         self.seeds = target.seeds()
-        outcomes = [self(content) for content in (*self.seeds, *self.seeds)]  # twice: caches
+        for content in self.seeds:
+            self(content)  # imports, which start processes; caches
+        outcomes = [self(content) for content in self.seeds]
         for outcome in outcomes:
             if outcome.fault or outcome.refused:
                 raise AssertionError(f"{target.name}: an undamaged file: {outcome}")
-        self.memory = max(x.memory for x in outcomes[len(self.seeds) :])
+        self.memory = max(outcome.memory for outcome in outcomes)
 
     def input(self, seed: int, number: int) -> bytes:
         """Returns one of the target's inputs."""
@@ -142,7 +144,7 @@ def _watched(ran: list[str], starts_processes: bool) -> Iterator[None]:
 
 
 def _reset_peak() -> int:
-    """Begins to measure the peak of memory anew, where that can be (Linux); returns what is used."""
+    """Begins to measure the peak of memory anew, where that can be (Linux); returns what is."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
