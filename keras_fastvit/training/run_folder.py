@@ -20,6 +20,7 @@ from keras_fastvit.archives import read_arrays
 from keras_fastvit.arrays import Array
 from keras_fastvit.atomic_file import sweep, written_beside
 from keras_fastvit.json_files import fault_of, read_object
+from keras_fastvit.plain_text import in_short
 from keras_fastvit.training.data.folders import TrainingData, read_training_data
 from keras_fastvit.weights.named import NAMED_WEIGHTS
 
@@ -148,9 +149,9 @@ class RunFolder:
             if self.state.exists():
                 name = different[0]
                 raise ValueError(
-                    f"'{self.path}' is the folder of another run, with {name}="
-                    f"{before.get(name)!r}. Expected the same arguments or another --output. "
-                    f"Received: {name}={now.get(name)!r}"
+                    f"'{self.path}' is the folder of another run, with {in_short(name)}="
+                    f"{in_short(repr(before.get(name)))}. Expected the same arguments or another "
+                    f"--output. Received: {in_short(name)}={now.get(name)!r}"
                 )
             self.data.unlink(missing_ok=True)  # a run without a whole epoch has nothing to keep
         elif any(self.path.iterdir()):

@@ -102,7 +102,7 @@ class Reader:
         if not isinstance(error, self.target.errors):
             return f"{type(error).__name__} {where}"
         message = str(error)
-        if self.path.name not in message:
+        if (self.target.named or self.path.name) not in message:
             return f"a message without the file's name {where}"
         if any(unicodedata.category(x) in ("Cc", "Cs", "Zl", "Zp") for x in message):
             return f"a message of control characters or several lines {where}"
