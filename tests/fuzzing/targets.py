@@ -395,7 +395,7 @@ TARGETS = (
     Target("sidecars", "model.json", _sidecar, _sidecar_seeds),
     Target("evaluations of released weights", "released.json", _released, _released_seeds),
     Target("arguments of runs", "run.json", _run_arguments, _golden("tensorflow/run/run.json"),
-           named="run", around=_run_around),
+           named="arguments_of_runs", around=_run_around),
     Target("images of runs", "data.json", _training_data, _golden("tensorflow/run/data.json")),
     Target("state of runs", "state.npz", _state, _state_seeds,
            around=lambda: {"run.json": b"{}"}),
