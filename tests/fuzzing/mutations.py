@@ -12,6 +12,7 @@ import io
 import json
 import random
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -104,7 +105,10 @@ def _zip(content: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
     else:
         compression = rng.choice((zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", compression, compresslevel=1) as archive:
+    with (
+        warnings.catch_warnings(action="ignore"),  # of two entries of one name
+        zipfile.ZipFile(packed, "w", compression, compresslevel=1) as archive,
+    ):
         for name, part in entries:
             archive.writestr(zipfile.ZipInfo(name or "x"), part, compression)
     return packed.getvalue()
