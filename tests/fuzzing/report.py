@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from keras_fastvit.atomic_file import written_beside
-from tests.fuzzing.targets import ROOT
+from tests.fuzzing.targets import ROOT, TARGETS
 
 _JSON, _TEXT = ROOT / "docs" / "robustness.json", ROOT / "docs" / "robustness.md"
 _TABLE = re.compile(r"(?<=<!-- make fuzz -->\n)(.*?)(?=<!-- end of make fuzz -->)", re.DOTALL)
@@ -21,6 +21,7 @@ def write_report(results: dict[str, dict[str, Any]], seed: int) -> None:
     content = json.loads(_JSON.read_text(encoding="utf-8")) if _JSON.exists() else {}
     for name, result in results.items():
         content[name] = {**result, "seconds": round(result["seconds"], 2), "seed": seed}
+    content = {target.name: content[target.name] for target in TARGETS if target.name in content}
     table = to_markdown(content)
     text = _TABLE.sub(lambda _: table, _TEXT.read_text(encoding="utf-8"))
     for path, new in ((_JSON, json.dumps(content, indent=1) + "\n"), (_TEXT, text)):
