@@ -145,7 +145,9 @@ def _keep(target: Target, content: bytes, outcome: Outcome, number: int) -> None
         )
 
 
-def run(targets: list[Target], seed: int, share: float, seconds: float | None) -> dict[str, Result]:
+def run(
+    targets: list[Target], seed: int, share: float, seconds: float | None, whole: bool = False
+) -> dict[str, Result]:
     """Reads damaged files with some targets.
 
     Args:
@@ -153,6 +155,7 @@ def run(targets: list[Target], seed: int, share: float, seconds: float | None) -
         seed: Decides the damage.
         share: Of each target's inputs.
         seconds: For all of them; None for as long as it takes.
+        whole: Whether to write the report, whenever a target is done.
     """
     lanes = min(os.cpu_count() or 1, len(targets))
     each = float("inf") if seconds is None else seconds * lanes / len(targets)
@@ -161,6 +164,7 @@ def run(targets: list[Target], seed: int, share: float, seconds: float | None) -
         waiting.put(target)
     results: dict[str, Result] = {}
     failed: list[BaseException] = []
+    done = threading.Lock()
 
     def drain(folder: Path) -> None:
         lane = Lane(folder)
@@ -168,7 +172,10 @@ def run(targets: list[Target], seed: int, share: float, seconds: float | None) -
             while True:
                 target = waiting.get_nowait()
                 result = lane.run(target, seed, max(1, round(share * target.inputs)), each)
-                results[target.name] = result
+                with done:
+                    results[target.name] = result
+                    if whole:
+                        write_report({target.name: asdict(result)}, seed)
                 print(
                     f"{target.name}: {result.inputs} inputs, {result.refused} refused, slowest "
                     f"{result.seconds:.1f} s, {result.memory >> 20} MiB",
@@ -208,9 +215,8 @@ def main() -> int:
     )
     args = parser.parse_args()
     targets = [target for target in TARGETS if not args.only or target.name in args.only]
-    results = run(targets, args.seed, args.share, args.minutes and 60 * args.minutes)
-    if args.minutes is None and args.share >= 1:
-        write_report({name: asdict(result) for name, result in results.items()}, args.seed)
+    whole = args.minutes is None and args.share >= 1
+    results = run(targets, args.seed, args.share, args.minutes and 60 * args.minutes, whole)
     faults = sum(result.faults.total() for result in results.values())
     inputs = sum(result.inputs for result in results.values())
     print(f"{inputs} inputs, {faults} faults{f': see {FOUND}' if faults else ''}")
