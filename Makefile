@@ -17,6 +17,7 @@
 #   make bench-robustness  float32 and int8 under ImageNet-C's corruptions
 #   make bench-hand-mesh  the hand-mesh head on synthetic hands: joint errors, float32 and int8
 #   make bench-segmentation  Semantic FPN, trained on scenes of Fashion-MNIST; what int8 costs it
+#   make fuzz        damaged files to every reader of files from outside; FUZZ="--minutes 1"
 #   make android     the camera demo: tools, lint, tests, a signed APK (android_demo/android.mk)
 #   make android-fuzz  its readers of files, fed with 100,000 damaged ones
 #   make android-benchmark  its frame pipeline beside Pillow, as a ratio
@@ -47,8 +48,9 @@ INSTALLED := build/runtimes
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test test-fast test-kills coverage lint types package bench bench-keras bench-litert bench-runtimes bench-accuracy \
-	bench-training bench-robustness bench-hand-mesh bench-segmentation parity \
+.PHONY: demo test test-fast test-kills coverage lint types package bench bench-keras bench-litert \
+	bench-runtimes bench-accuracy bench-training bench-robustness bench-hand-mesh \
+	bench-segmentation parity fuzz \
 	constraints clean help $(BACKENDS:%=test-%) test-runtimes $(RUNTIMES:%=test-%)
 
 demo: $(VENV)/.demo
@@ -129,6 +131,10 @@ bench-hand-mesh: $(VENV)/.test
 
 bench-segmentation: $(VENV)/.test
 	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m benchmarks.segmentation
+
+# Hours without --minutes. Then it writes docs/robustness.json and the table in docs/robustness.md.
+fuzz: $(VENV)/.test
+	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m tests.fuzzing $(FUZZ)
 
 parity: $(VENV)/.reference
 	$(RUN) -m benchmarks.parity

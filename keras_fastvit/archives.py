@@ -2,19 +2,20 @@
 
 import math
 import struct
+import sys
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.lib import format as npy
 
 from keras_fastvit.arrays import Array
-from keras_fastvit.plain_text import shown
+from keras_fastvit.plain_text import in_short, shown
 
 _ROOM = 2**26
 _TIMES = 4
-_LONGEST_REASON = 200
 
 UNREADABLE = (zipfile.BadZipFile, struct.error, EOFError, OSError, RuntimeError, ValueError)
 """What `zipfile` raises for damaged archives, and for ways of compression that it does not know."""
@@ -33,7 +34,7 @@ def checked_entries(path: Path) -> list[zipfile.ZipInfo]:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except UNREADABLE as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from error
+        raise ValueError(f"{type(error).__name__}: {in_short(error)}") from error
     size = sum(entry.file_size for entry in entries)
     if size > max(_TIMES * path.stat().st_size, _ROOM):
         raise ValueError(f"{len(entries)} entries that unpack to {size} bytes")
@@ -73,10 +74,10 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, A
             with zipfile.ZipFile(path) as archive, archive.open(entry) as file:
                 _check_array(file, entry.file_size)
             with zipfile.ZipFile(path) as archive, archive.open(entry) as file:
-                found[name] = npy.read_array(file, allow_pickle=False)
+                found[name] = _checked_text(npy.read_array(file, allow_pickle=False))
         except Exception as error:  # of zipfile, zlib and NumPy: damage shows anywhere
-            reason = " ".join(f"{error}".split())[:_LONGEST_REASON] or type(error).__name__
-            raise ValueError(f"a damaged array '{shown(name)}' ({reason})") from error
+            received = f"a damaged array '{shown(name)}' ({in_short(error)})"
+            raise ValueError(received) from error
     return found
 
 
@@ -96,3 +97,16 @@ def _check_array(file: Any, size: int) -> None:
     # A value of no bytes, such as an empty string, takes a place all the same.
     if min(shape, default=0) < 0 or math.prod(shape) * max(dtype.itemsize, 1) > size:
         raise ValueError(f"{dtype} of shape {shape}, for which {size} bytes are too few")
+
+
+def _checked_text(array: Array) -> Array:
+    """Returns an array in which any text is Unicode: NumPy gives out what Python crashes on.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if array.dtype.kind == "U" and array.size and array.dtype.itemsize:
+        signs = np.ascontiguousarray(array).reshape(-1).view(f"{array.dtype.byteorder}u4")
+        if signs.max() > sys.maxunicode:
+            raise ValueError(f"a text with the sign {hex(signs.max())}, which is not Unicode")
+    return array

@@ -3,7 +3,11 @@
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from keras_fastvit.plain_text import in_short
+
+T = TypeVar("T")
 
 LARGEST = 16 << 20
 """Bytes that are read if nothing else is said: room for more than 100,000 labels."""
@@ -23,19 +27,33 @@ def read_object(path: Path, largest: int = LARGEST) -> dict[str, Any]:
         return parsed_object(file.read(largest + 1), largest)
 
 
+def read_list(path: Path, largest: int = LARGEST) -> list[Any]:
+    """Reads a file that holds one JSON array.
+
+    Raises:
+        ValueError, OSError: As `read_object` does.
+    """
+    with path.open("rb") as file:
+        return _parsed(file.read(largest + 1), largest, list)
+
+
 def parsed_object(text: bytes, largest: int = LARGEST) -> dict[str, Any]:
     """Reads one JSON object, in UTF-8.
 
     Raises:
         ValueError: As `read_object` does.
     """
+    return _parsed(text, largest, dict)
+
+
+def _parsed(text: bytes, largest: int, kind: type[T]) -> T:
     if len(text) > largest:
         raise ValueError(f"more than {largest} bytes")
     try:
         value = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:  # broken UTF-8 too; nested too deeply
-        raise ValueError(f"{len(text)} bytes that are no JSON ({error})") from error
-    if not isinstance(value, dict):
+        raise ValueError(f"{len(text)} bytes that are no JSON ({in_short(error)})") from error
+    if not isinstance(value, kind):
         raise ValueError(f"a {type(value).__name__}")
     return value
 

@@ -5,6 +5,9 @@ import unicodedata
 LONGEST_NAME = 1000
 """How many characters a name may have. Folders' names have 255 bytes at most."""
 
+LONGEST_REASON = 300
+"""Characters of another library's error in one of ours."""
+
 _NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
 """Unicode's categories of control characters, halves of characters, and ends of lines."""
 
@@ -36,6 +39,18 @@ def shown(text: str) -> str:
     return "".join(
         sign.encode("unicode_escape").decode() if _is_no_text(sign) else sign for sign in text
     )
+
+
+def in_short(error: BaseException | str) -> str:
+    r"""Returns in one line, and not endless, what an error of another library says.
+
+    Such an error may repeat what it has found in a file.
+
+    >>> in_short(ValueError("bad\n  name: \x1b[2J")), in_short(KeyError()), len(in_short("a" * 999))
+    ('bad name: \\x1b[2J', 'KeyError', 302)
+    """
+    text = shown(" ".join(str(error)[: 4 * LONGEST_REASON].split())) or type(error).__name__
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} …"
 
 
 def in_markdown(text: str) -> str:

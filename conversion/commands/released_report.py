@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
 from keras_fastvit.atomic_file import written_beside
+from keras_fastvit.json_files import fault_of, read_object, shown
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,15 @@ class Released:
     classes: int
     skipped: dict[str, str]
 
+
+_SCHEMA = {
+    "variant": str,
+    "weights": str,
+    **dict.fromkeys(("published", "float32", "int8"), (int, float)),
+    **dict.fromkeys(("images", "classes"), int),
+    "skipped": dict,
+}
+"""The same as JSON has it."""
 
 _HEADINGS = (
     "variant",
@@ -93,21 +104,29 @@ def read_rows(path: Path, data: str, calibration: str) -> list[Released]:
     if not path.exists():
         return []
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        same = (content["data"], content["calibration"]) == (data, calibration)
-        rows = [Released(**row) for row in content["rows"]]
-    except (KeyError, TypeError, ValueError) as error:
+        content = read_object(path)
+        if fault := fault_of(content, {"data": str, "calibration": str, "rows": list}):
+            raise ValueError(fault)
+        rows = [_row(row) for row in content["rows"]]
+    except ValueError as error:
         raise ValueError(
             f"Expected what an earlier run has written in '{path}'; remove it to start anew. "
-            f"Received: {type(error).__name__}: {error}"
+            f"Received: {error}"
         ) from error
-    if not same:
+    if (content["data"], content["calibration"]) != (data, calibration):
         raise ValueError(
             f"'{path}' is of other images: expected the same folders or another --output. "
-            f"Received: {data} and {calibration}, after {content['data']} and "
-            f"{content['calibration']}"
+            f"Received: {data} and {calibration}, after {shown(content['data'])} and "
+            f"{shown(content['calibration'])}"
         )
     return rows
+
+
+def _row(row: Any) -> Released:
+    if fault := fault_of(row, _SCHEMA, name="rows"):
+        raise ValueError(fault)
+    skipped = {path: str(reason) for path, reason in row["skipped"].items()}
+    return Released(**{**{name: row[name] for name in _SCHEMA}, "skipped": skipped})
 
 
 def write_rows(folder: Path, rows: Sequence[Released], data: str, calibration: str) -> None:

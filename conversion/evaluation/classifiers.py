@@ -58,7 +58,7 @@ class TFLiteClassifier(Classifier):
                 f"Received: {images} and {output}"
             )
         size = (images[1], images[2])
-        self.description = sidecar.read(path) or sidecar.embedded(path.read_bytes())
+        self.description = sidecar.read(path) or sidecar.embedded(path.read_bytes(), path)
         if self.description is None:
             preparation = Preparation.normalized(
                 size, crop_pct or DEFAULT_CROP_PCT, normalization or DEFAULT_NORMALIZATION

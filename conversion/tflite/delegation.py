@@ -9,8 +9,10 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from keras_fastvit.conversion.tflite.runtime import open_interpreter
+from keras_fastvit.plain_text import in_short
 
 DELEGATE = "DELEGATE"
 """What the runtime calls a partition in its list of nodes."""
@@ -46,6 +48,16 @@ def delegation(path: str | os.PathLike[str], layers: Collection[str] = ()) -> De
         ValueError: If the file is no `.tflite` that the runtime can run.
     """
     interpreter = open_interpreter(path)
+    try:
+        return _of_nodes(interpreter, layers)
+    except Exception as error:  # a tensor's name that is no text, which no run needs
+        raise ValueError(
+            f"'{path}' does not say who runs it. Expected an undamaged .tflite file. Received: "
+            f"{type(error).__name__}: {in_short(error)}"
+        ) from error
+
+
+def _of_nodes(interpreter: Any, layers: Collection[str]) -> Delegation:
     nodes = interpreter._get_ops_details()
     operators = [node for node in nodes if node["op_name"] != DELEGATE]
     partitions = [node for node in nodes if node["op_name"] == DELEGATE]

@@ -151,7 +151,7 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
         inputs=_ports(graph, graph.inputs),
         outputs=_ports(graph, graph.outputs),
         metadata=graph.metadata,
-        embedded=sidecar.embedded(content),
+        embedded=sidecar.embedded(content, path),
         sidecar=sidecar.read(path),
     )
 

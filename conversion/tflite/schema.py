@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from keras_fastvit.plain_text import in_short
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -90,7 +92,7 @@ def read_graph(content: bytes) -> Graph:
     except Exception as error:  # damage surfaces in many ways: IndexError, struct.error, …
         raise ValueError(
             "Expected a .tflite file whose parts refer to each other as its schema says. "
-            f"Received: {type(error).__name__}: {error}"
+            f"Received: {type(error).__name__}: {in_short(error)}"
         ) from error
 
 

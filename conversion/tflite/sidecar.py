@@ -43,6 +43,7 @@ from keras_fastvit.conversion.tflite.sidecar_schema import (
     read_description,
 )
 from keras_fastvit.images.normalizations import NORMALIZATIONS
+from keras_fastvit.plain_text import in_short
 
 METADATA = "keras_fastvit"
 INTERPOLATION = "bicubic"
@@ -131,24 +132,34 @@ def embed(content: bytes, description: Description) -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
-def embedded(content: bytes) -> Description | None:
+def embedded(content: bytes, path: str | os.PathLike[str] | None = None) -> Description | None:
     """Returns the description in the content of a file that a runtime has loaded.
+
+    Args:
+        content: Of the file.
+        path: Of the file, for an error.
 
     Returns:
         What export has embedded; None if there is none.
 
     Raises:
         ImportError: If `ai_edge_litert`, which has the schema, is not installed.
-        ValueError: If the entry is there, and is no description.
+        ValueError: If the entry is there, and is no description, or the file is damaged.
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.Model.GetRootAs(content, 0)
-    for entry in map(model.Metadata, range(model.MetadataLength())):
-        if entry.Name() == METADATA.encode():
-            data = model.Buffers(entry.Buffer()).DataAsNumpy()
-            return parsed(bytes(data), f"the metadata entry '{METADATA}'")
-    return None
+    where = f"the metadata entry '{METADATA}'" + (f" of '{path}'" if path else "")
+    try:
+        model = schema.Model.GetRootAs(content, 0)
+        entries = list(map(model.Metadata, range(model.MetadataLength())))
+        found = [entry.Buffer() for entry in entries if entry.Name() == METADATA.encode()]
+        text = bytes(model.Buffers(found[0]).DataAsNumpy()) if found else None
+    except Exception as error:  # damage surfaces in many ways: IndexError, struct.error, …
+        raise ValueError(
+            f"Expected in {where} the JSON that export writes. Received: a damaged file "
+            f"({in_short(error)})"
+        ) from error
+    return None if text is None else parsed(text, where)
 
 
 def beside(path: str | os.PathLike[str]) -> Path:

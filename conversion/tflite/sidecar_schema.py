@@ -6,7 +6,7 @@ from types import NoneType
 from typing import Any
 
 from keras_fastvit.json_files import fault_of, is_number, parsed_object, read_object, shown
-from keras_fastvit.plain_text import LONGEST_NAME, is_name
+from keras_fastvit.plain_text import in_short, is_name
 
 Description = dict[str, Any]
 """The JSON object of a sidecar, or the copy of it that is in a `.tflite` file."""
@@ -135,5 +135,5 @@ def _inconsistency(description: Description) -> str | None:
     ):
         return f"{len(labels)} labels for an output of shape {', '.join(map(str, shapes))}"
     if unfit := [label for label in labels or () if not is_name(label)]:
-        return f"the label {unfit[0][:LONGEST_NAME]!r}, which is not one line of text"
+        return f"the label {in_short(repr(unfit[0]))}, which is not one line of text"
     return None

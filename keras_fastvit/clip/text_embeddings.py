@@ -29,7 +29,7 @@ import numpy as np
 
 from keras_fastvit.archives import array_names, read_arrays
 from keras_fastvit.arrays import Array
-from keras_fastvit.plain_text import is_name
+from keras_fastvit.plain_text import in_short, is_name
 
 LOGIT_SCALE = 100.0
 """What CLIP multiplies cosines with if nothing else is said: the largest factor that it lets
@@ -204,5 +204,5 @@ def _checked_scale(logit_scale: Any) -> float:
 
 def _some(names: Sequence[str]) -> str:
     """Names for a message: the first three."""
-    shown = ", ".join(map(repr, names[:3])) or "none"
+    shown = ", ".join(in_short(repr(name)) for name in names[:3]) or "none"
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from keras.src.backend.common.global_state import set_global_attribute
+from keras.src.backend.common.variables import initialize_all_variables
 from keras.src.models.functional import Functional
 from keras.src.ops.nn import Gelu, Softmax
 from keras.src.ops.numpy import Einsum
@@ -13,6 +15,8 @@ __all__ = [
     "Gelu",
     "Softmax",
     "calls_made_of",
+    "forget_variables_without_values",
+    "initialize_all_variables",
     "layers_within",
     "saving_lib",
 ]
@@ -26,3 +30,8 @@ def layers_within(layer: Any, include_self: bool = True, recursive: bool = True)
 def calls_made_of(operation: Any) -> list[Any]:
     """Returns the calls of an operation on tensors of a graph, each with its tensors."""
     return list(operation._inbound_nodes)
+
+
+def forget_variables_without_values() -> None:
+    """Drops what a `keras.StatelessScope` has made, to which the next one would give memory."""
+    set_global_attribute("uninitialized_variables", [])

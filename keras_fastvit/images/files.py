@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_fastvit.plain_text import shown
+from keras_fastvit.plain_text import in_short, shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -75,10 +75,10 @@ def read_rgb(path: str | os.PathLike[str]) -> "Image":
         image = Image.fromarray((np.asarray(image) >> 8).astype("uint8"))
     elif image.mode in ("I", "F"):
         raise refusal(path, "8 or 16 bits a channel", f"32 bits a channel (mode {image.mode!r})")
-    elif image.mode == "P" and "transparency" in image.info:
-        # Straight to RGB gives the same colours and a warning.
-        image = image.convert("RGBA")
     with _decoding(path, data):
+        if image.mode == "P" and "transparency" in image.info:
+            # Straight to RGB gives the same colours and a warning.
+            image = image.convert("RGBA")
         return image.convert("RGB")
 
 
@@ -153,5 +153,7 @@ def _decoding(path: str | os.PathLike[str], data: bytes) -> Iterator[None]:
         raise refusal(path, expected, str(error).partition(" exceeds")[0]) from error
     except Exception as error:
         # Damaged data surfaces in many ways: OSError, SyntaxError, struct.error, ...
-        received = f"{len(data)} bytes that fail to decode ({type(error).__name__}: {error})"
+        received = (
+            f"{len(data)} bytes that fail to decode ({type(error).__name__}: {in_short(error)})"
+        )
         raise refusal(path, "a complete, undamaged image", received) from error

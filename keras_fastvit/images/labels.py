@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from keras_fastvit.plain_text import LONGEST_NAME, is_name
+from keras_fastvit.plain_text import LONGEST_NAME, in_short, is_name
 
 
 def read_labels(path: str | os.PathLike[str]) -> list[str]:
@@ -53,7 +53,7 @@ def check_names(names: Iterable[str], where: str = "") -> None:
         raise ValueError(
             f"{where}The name of a class must be one line of Unicode text, of at most "
             f"{LONGEST_NAME} characters, without control characters: rename it. "
-            f"Received: {unfit[0][:LONGEST_NAME]!r}"
+            f"Received: {in_short(repr(unfit[0]))}"
         )
 
 

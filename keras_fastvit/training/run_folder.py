@@ -20,6 +20,7 @@ from keras_fastvit.archives import read_arrays
 from keras_fastvit.arrays import Array
 from keras_fastvit.atomic_file import sweep, written_beside
 from keras_fastvit.json_files import fault_of, read_object
+from keras_fastvit.plain_text import in_short
 from keras_fastvit.training.data.folders import TrainingData, read_training_data
 from keras_fastvit.weights.named import NAMED_WEIGHTS
 
@@ -38,11 +39,13 @@ class Saved:
         epoch: Number of epochs that are done.
         history: A row an epoch.
         arrays: The values of all variables, by name.
+        path: The file that they are from.
     """
 
     epoch: int
     history: list[Row]
     arrays: dict[str, Any]
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -146,9 +149,9 @@ class RunFolder:
             if self.state.exists():
                 name = different[0]
                 raise ValueError(
-                    f"'{self.path}' is the folder of another run, with {name}="
-                    f"{before.get(name)!r}. Expected the same arguments or another --output. "
-                    f"Received: {name}={now.get(name)!r}"
+                    f"'{self.path}' is the folder of another run, with {in_short(name)}="
+                    f"{in_short(repr(before.get(name)))}. Expected the same arguments or another "
+                    f"--output. Received: {in_short(name)}={now.get(name)!r}"
                 )
             self.data.unlink(missing_ok=True)  # a run without a whole epoch has nothing to keep
         elif any(self.path.iterdir()):
@@ -191,11 +194,11 @@ class RunFolder:
             ValueError: If the file is damaged.
         """
         if not self.state.exists():
-            return Saved(0, [], {})
+            return Saved(0, [], {}, self.state)
         try:
             arrays = read_arrays(self.state)
             epoch = _epoch(arrays.pop("epoch"))
-            return Saved(epoch, _history(arrays.pop("history"), epoch), arrays)
+            return Saved(epoch, _history(arrays.pop("history"), epoch), arrays, self.state)
         except (KeyError, ValueError) as error:
             raise ValueError(
                 f"Expected the state of a run in '{self.state}'; remove the file to start anew. "
@@ -251,11 +254,13 @@ def restore(saved: Saved, model: keras.Model, optimizer: keras.optimizers.Optimi
     """
     for name, variable in _variables(model, optimizer).items():
         value = saved.arrays.get(name)
-        if value is None or value.shape != tuple(variable.shape):
+        fits = value is not None and value.shape == tuple(variable.shape)
+        if not fits or value.dtype.kind not in "biuf":
+            received = "nothing" if value is None else f"{value.dtype} of shape {value.shape}"
             raise ValueError(
-                f"The saved state does not fit. Expected '{name}' of shape "
-                f"{tuple(variable.shape)}. Received: "
-                f"{'nothing' if value is None else f'shape {value.shape}'}"
+                f"The state of a run in '{saved.path}' is not this model's: remove the file to "
+                f"start anew. Expected numbers of shape {tuple(variable.shape)} for '{name}'. "
+                f"Received: {received}"
             )
         variable.assign(value)
 

@@ -7,8 +7,11 @@ from pathlib import Path
 import keras
 
 from keras_fastvit.archives import checked_entries
-
-_LONGEST_REASON = 300
+from keras_fastvit.graph.keras_internals import (
+    forget_variables_without_values,
+    initialize_all_variables,
+)
+from keras_fastvit.plain_text import in_short
 
 
 def read_model_file(path: str | os.PathLike[str]) -> keras.Model:
@@ -29,13 +32,32 @@ def read_model_file(path: str | os.PathLike[str]) -> keras.Model:
         if not zipfile.is_zipfile(path):
             raise ValueError("a folder" if path.is_dir() else f"{path.stat().st_size} other bytes")
         checked_entries(path)
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        return _loaded(path)
     except Exception as error:  # Keras raises whatever its layers' code does
         # Keras repeats the innermost error at the end of each one around it.
         _, _, innermost = str(error).rpartition("Exception encountered: ")
-        reason = " ".join(innermost.split()) or type(error).__name__
-        short = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} …"
+        reason = in_short(innermost or type(error).__name__)
         raise ValueError(
             f"Cannot load a model from '{path}'. Expected a .keras file, as `model.save` writes "
-            f"it, of layers of Keras and of keras_fastvit, without Lambda. Received: {short}"
+            f"it, of layers of Keras and of keras_fastvit, without Lambda. Received: {reason}"
         ) from error
+
+
+def _loaded(path: Path) -> keras.Model:
+    """Loads a model whose variables take no memory before the file is seen to have their values.
+
+    Keras alone would give a layer of a million by a million units its four terabytes first, and
+    look then for weights of that shape.
+    """
+    try:
+        with keras.StatelessScope(initialize_variables=False) as scope:
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except BaseException:
+        forget_variables_without_values()
+        raise
+    initialize_all_variables()
+    for variable in model.variables:
+        value = scope.get_current_value(variable)
+        if value is not None:
+            variable.assign(value)
+    return model

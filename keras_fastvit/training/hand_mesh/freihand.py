@@ -15,7 +15,6 @@ The layout and the order of joints are those of `fh_utils.py`, `model.py` and `m
 lmb-freiburg/freihand.
 """
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,8 @@ from PIL import Image
 from keras_fastvit.arrays import Array
 from keras_fastvit.images.files import read_rgb, refusal
 from keras_fastvit.images.folders import is_hidden
+from keras_fastvit.json_files import read_list
+from keras_fastvit.plain_text import in_short
 from keras_fastvit.tasks.mano import POSE
 from keras_fastvit.tasks.mano_file import SHAPES
 
@@ -45,6 +46,8 @@ ORDER = (
 """Joints of a `Mano` with these `FINGERTIPS`, in FreiHAND's order."""
 
 _MANO = POSE + SHAPES + 3
+_LARGEST = 1 << 30
+"""Bytes of a file: five times what the largest one, of the evaluation's vertices, has."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,10 +173,12 @@ def _array(path: Path, row: tuple[int | None, ...]) -> NDArray[np.float32]:
     if not path.is_file():
         raise FileNotFoundError(f"Expected one of FreiHAND's annotations. Received: no '{path}'")
     try:
-        values = np.array(json.loads(path.read_bytes()), "float32")
+        with np.errstate(over="ignore"):
+            values = np.array(read_list(path, _LARGEST), "float32")
         received = f"shape {values.shape}"
-    except ValueError as error:  # json's, and NumPy's of rows that differ
-        values, received = np.zeros(0, "float32"), str(error)
+    # NumPy's, of rows that differ, of what is no number, of numbers that no float holds.
+    except (TypeError, ValueError, OverflowError) as error:
+        values, received = np.zeros(0, "float32"), in_short(error)
     fits = len(values.shape) == 1 + len(row) and len(values) > 0
     if not fits or any(n not in (None, m) for n, m in zip(row, values.shape[1:], strict=True)):
         shape = ", ".join("rows" if n is None else str(n) for n in row).replace("rows", "vertices")

@@ -20,6 +20,7 @@ from keras_fastvit.arrays import Array
 from keras_fastvit.images.files import named, read_rgb, refusal
 from keras_fastvit.images.folders import is_hidden
 from keras_fastvit.images.preprocessing import preprocess_input
+from keras_fastvit.plain_text import in_short
 from keras_fastvit.training.data.ahead import BatchesAhead
 from keras_fastvit.training.data.randomness import Purpose, generator, order
 from keras_fastvit.training.segmentation.scene_augmentation import augmented_scene
@@ -115,7 +116,9 @@ def read_labels(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     except FileNotFoundError:
         raise
     except Exception as error:  # of damaged data Pillow makes OSError, SyntaxError, struct.error
-        raise refusal(path, "a whole PNG file", f"{type(error).__name__}: {error}") from error
+        raise refusal(
+            path, "a whole PNG file", f"{type(error).__name__}: {in_short(error)}"
+        ) from error
     if mode not in ("L", "P"):
         raise refusal(path, f"one byte a pixel, 0 to {CLASSES}", f"mode {mode!r}")
     if values.max() > CLASSES:
