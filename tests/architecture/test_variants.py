@@ -13,7 +13,7 @@ from keras import ops
 from keras_fastvit import FastViT, fuse
 from keras_fastvit.architecture.variants import ATTENTION, get_variant
 from keras_fastvit.weights.torch_state import load_torch_state
-from tests.models import LARGEST, RELEASED, at_full_width, count, gradients, images, run
+from tests.models import RELEASED, at_full_width, count, gradients, images, run
 from tests.reference.fixtures import VARIANTS as NAMES
 from tests.reference.fixtures import VARIANTS_OF, load
 
@@ -106,7 +106,7 @@ def test_parameters(tapped: Tapped) -> None:
     assert count(fused.trainable_weights) == expected.inference
 
 
-@each_kind
+@each_of(KINDS)
 def test_gradients_reach_every_variable(tapped: Tapped) -> None:
     row = get_variant(tapped.model.variant)
     # Two pixels are left in the last stage: with one, attention would have nothing to weigh.
@@ -126,7 +126,7 @@ def test_gradients_reach_every_variable(tapped: Tapped) -> None:
             assert np.abs(gradient).max() > 1e-5, variable.path
 
 
-@each_of([name for name in NAMES if name not in LARGEST])
+@each_of(KINDS)
 def test_files(tapped: Tapped, tmp_path: Path) -> None:
     model = tapped.model
     expected = weights_by_path(model)

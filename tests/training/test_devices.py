@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from keras_fastvit.training.devices import all_devices, idle_devices
-from tests.models import tiny
+from tests.models import PAIR, tiny
 from tests.photographs import write_photographs
 from tests.training.training_on_devices import run
 
@@ -21,8 +21,8 @@ BACKEND = keras.backend.backend()
 def test_two_devices_come_to_the_same_as_one(tmp_path: Path) -> None:
     folder = write_photographs(tmp_path / "photographs", count=8)
     weights, teacher = tmp_path / "start.weights.h5", tmp_path / "teacher.keras"
-    tiny(input_shape=(32, 32, 3), classes=3).save_weights(weights)
-    tiny(input_shape=(32, 32, 3), classes=3, layer_scale_init_value=0.2).save(teacher)
+    tiny(PAIR.name, input_shape=(32, 32, 3), classes=3).save_weights(weights)
+    tiny(PAIR.name, input_shape=(32, 32, 3), classes=3, layer_scale_init_value=0.2).save(teacher)
     one, two = tmp_path / "one", tmp_path / "two"
 
     result = subprocess.run(

@@ -52,7 +52,7 @@ def test_comes_to_the_same(tmp_path: Path) -> None:
     folder = write_photographs(tmp_path / "photographs", count=8)
     # Drop path, every augmentation and the moving average.
     common = [
-        *("--data", str(folder), "--model", "fastvit_tiny", "--recipe", "paper"),
+        *("--data", str(folder), "--model", "fastvit_pair", "--recipe", "paper"),
         *("--epochs", str(EPOCHS), "--batch-size", "6", "--image-size", "32"),
         *("--learning-rate", "0.004", "--output"),
     ]
@@ -102,7 +102,7 @@ SAID = "keras-fastvit train: interrupted; the same command goes on after the las
 def endless(tmp_path: Path) -> list[str]:
     folder = write_photographs(tmp_path / "photographs", count=8)
     return [
-        *("--data", str(folder), "--model", "fastvit_tiny", "--recipe", "paper"),
+        *("--data", str(folder), "--model", "fastvit_pair", "--recipe", "paper"),
         *("--epochs", "1000", "--batch-size", "6", "--image-size", "32"),
         *("--output", str(tmp_path / "run")),
     ]

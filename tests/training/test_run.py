@@ -23,7 +23,7 @@ from keras_fastvit.training.data.folders import read_training_data
 from keras_fastvit.training.recipes import Augmentation, Phase, Recipe, get_recipe
 from keras_fastvit.training.starting_point import starting_point
 from keras_fastvit.weights.torch_state import to_torch_state
-from tests.models import TINY, randomize, relative_difference, tiny
+from tests.models import PAIR, randomize, relative_difference, tiny
 from tests.photographs import CLASSES, write_photographs
 
 SMALL = Recipe(
@@ -60,13 +60,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trained]:
     output = tmp_path_factory.mktemp("runs") / "run"
-    return output, train(folder, output, TINY.name, SMALL, command=["made", "by a test", "\udcf6"])
+    return output, train(folder, output, PAIR.name, SMALL, command=["made", "by a test", "\udcf6"])
 
 
 @pytest.fixture(scope="module")
 def random_run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("runs") / "random"
-    train(folder, output, TINY.name, RANDOM, seed=3)
+    train(folder, output, PAIR.name, RANDOM, seed=3)
     return output
 
 
@@ -113,7 +113,7 @@ def train_until(epoch: int, step: int, *arguments: Any, **kwargs: Any) -> None:
 def test_the_loss_falls(tmp_path: Path) -> None:
     folder = write_photographs(tmp_path / "photographs", count=24)
     recipe = replace(SMALL, phases=(Phase(epochs=15, learning_rate=1e-2),), batch_size=6)
-    losses = [row["loss"] for row in train(folder, tmp_path / "run", TINY.name, recipe).history]
+    losses = [row["loss"] for row in train(folder, tmp_path / "run", PAIR.name, recipe).history]
     assert losses[-1] < 0.8 * losses[0]
 
 
@@ -142,7 +142,7 @@ def test_what_is_written_has_the_accuracy_that_was_measured(
     output, trained = run
     validation, test = trained.data.validation, trained.data.test
     paths = [*validation.images, *test.images]
-    images = np.stack([load_image(folder / path, 32, TINY.crop_pct) for path in paths])
+    images = np.stack([load_image(folder / path, 32, PAIR.crop_pct) for path in paths])
     inputs = preprocess_input(images, "channels_last")
     expected = trained.model.predict(inputs, verbose=0)
     np.testing.assert_allclose(expected.sum(axis=1), 1, atol=1e-5)
@@ -158,9 +158,9 @@ def test_an_interrupted_run_comes_to_the_same(
     folder: Path, random_run: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "run"
-    train_until(1, 0, folder, output, TINY.name, RANDOM, seed=3)
+    train_until(1, 0, folder, output, PAIR.name, RANDOM, seed=3)
     assert not (output / "model.keras").exists()
-    train(folder, output, TINY.name, RANDOM, seed=3)
+    train(folder, output, PAIR.name, RANDOM, seed=3)
     assert_same_run(output, random_run)
 
 
@@ -172,7 +172,7 @@ def test_a_finished_run_is_not_trained_again(
     (copy / "model.keras").unlink()
     (copy / ".unfinished-1-state.npz").write_bytes(b"of a killed process")
     monkeypatch.delattr(callbacks.Steps, "on_train_batch_end")
-    train(folder, copy, TINY.name, RANDOM, seed=3)
+    train(folder, copy, PAIR.name, RANDOM, seed=3)
     assert_same_run(copy, random_run)
     assert not list(copy.glob(".unfinished*"))
 
@@ -180,7 +180,7 @@ def test_a_finished_run_is_not_trained_again(
 def test_the_average_of_the_weights_is_saved(random_run: Path) -> None:
     """The state has the weights as trained; the model's are their average."""
     arrays = state(random_run)
-    model = tiny(input_shape=(32, 32, 3), classes=3)
+    model = tiny(PAIR.name, input_shape=(32, 32, 3), classes=3)
     raw = {v.path: arrays[f"model_{i}"] for i, v in enumerate(model.variables)}
     saved = keras.saving.load_model(random_run / "model.keras")
     optimizer = [x for name, x in arrays.items() if name.startswith("optimizer")]
@@ -195,7 +195,7 @@ def test_the_average_of_the_weights_is_saved(random_run: Path) -> None:
 
 def test_it_is_the_average_that_is_validated(random_run: Path, folder: Path) -> None:
     examples = read_training_data(random_run / "data.json").validation
-    images = np.stack([load_image(folder / path, 32, TINY.crop_pct) for path in examples.images])
+    images = np.stack([load_image(folder / path, 32, PAIR.crop_pct) for path in examples.images])
     model = keras.saving.load_model(random_run / "model.keras")
     shares = model.predict(preprocess_input(images, "channels_last"), verbose=0)
     loss = -np.log(np.take_along_axis(shares, examples.labels[:, None], axis=1)).mean()
@@ -203,7 +203,7 @@ def test_it_is_the_average_that_is_validated(random_run: Path, folder: Path) -> 
 
 
 def test_the_backbone_is_frozen_until_the_head_is_trained(folder: Path, tmp_path: Path) -> None:
-    start = tiny(input_shape=(32, 32, 3), classes=3)
+    start = tiny(PAIR.name, input_shape=(32, 32, 3), classes=3)
     start.save_weights(tmp_path / "start.weights.h5")
     recipe = replace(
         SMALL,
@@ -212,7 +212,7 @@ def test_the_backbone_is_frozen_until_the_head_is_trained(folder: Path, tmp_path
         pretrained=True,
         ema_momentum=0.9,
     )
-    arguments = (folder, tmp_path / "run", TINY.name, recipe)
+    arguments = (folder, tmp_path / "run", PAIR.name, recipe)
     weights = tmp_path / "start.weights.h5"
     train_until(2, 0, *arguments, weights=weights)
 
@@ -226,7 +226,7 @@ def test_the_backbone_is_frozen_until_the_head_is_trained(folder: Path, tmp_path
 
     # Between the phases the head's average takes the place of the head, in both runs.
     train(*arguments, weights=weights)
-    train(folder, tmp_path / "whole", TINY.name, recipe, weights=weights)
+    train(folder, tmp_path / "whole", PAIR.name, recipe, weights=weights)
     assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
@@ -235,14 +235,14 @@ def test_weights_of_other_classes_start_a_model_of_these(
     tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / f"start{suffix}"
-    trained = randomize(tiny(input_shape=(32, 32, 3), classes=7))
+    trained = randomize(tiny(PAIR.name, input_shape=(32, 32, 3), classes=7))
     if suffix == ".safetensors":
         save_file(to_torch_state(trained, "timm"), path)
     elif suffix == ".keras":
         trained.save(path)
     else:
         trained.save_weights(path)
-    start = starting_point(TINY.name, path, SMALL)
+    start = starting_point(PAIR.name, path, SMALL)
     model = start.build(3)
     head = [np.array(x) for x in model.get_layer("head").get_weights()]
     start.load_weights(model)
@@ -256,7 +256,7 @@ def test_weights_of_other_classes_start_a_model_of_these(
 def test_weights_of_another_variant_do_not(tmp_path: Path) -> None:
     path = tmp_path / "start.weights.h5"
     keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save_weights(path)
-    start = starting_point(TINY.name, path, SMALL)
+    start = starting_point(PAIR.name, path, SMALL)
     with pytest.raises(ValueError, match=r"start\.weights\.h5"):
         start.load_weights(start.build(3))
 
@@ -270,9 +270,9 @@ def test_a_teacher_in_a_file_is_believed(folder: Path, tmp_path: Path) -> None:
     teacher.save(tmp_path / "teacher.keras")
     phase = Phase(epochs=6, learning_rate=2e-2)
     recipe = replace(SMALL, phases=(phase,), batch_size=2, distilled=True)
-    trained = train(folder, tmp_path / "run", TINY.name, recipe, teacher=tmp_path / "teacher.keras")
+    trained = train(folder, tmp_path / "run", PAIR.name, recipe, teacher=tmp_path / "teacher.keras")
     paths = [folder / path for path in trained.data.train.images]
-    images = np.stack([load_image(path, 32, TINY.crop_pct) for path in paths])
+    images = np.stack([load_image(path, 32, PAIR.crop_pct) for path in paths])
     shares = trained.model.predict(preprocess_input(images, "channels_last"), verbose=0)
     assert shares[:, 2].mean() > 0.5
 
@@ -282,7 +282,7 @@ def test_a_name_that_cannot_be_written_is_refused_before_the_first_epoch(tmp_pat
     folder = write_photographs(tmp_path / "photographs", count=2)
     (folder / CLASSES[0]).rename(os.fsdecode(os.fsencode(folder) + b"/K\xf6nig"))
     with pytest.raises(ValueError, match=r"name of a class must be .* Received: 'K\\udcf6nig'"):
-        train(folder, tmp_path / "run", TINY.name, SMALL)
+        train(folder, tmp_path / "run", PAIR.name, SMALL)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
 
 
@@ -291,19 +291,19 @@ def test_another_command_does_not_take_the_folder(folder: Path, run: tuple[Path,
     before = (run[0] / "state.npz").read_bytes()
     other = replace(SMALL, phases=(replace(SMALL.phases[0], epochs=3),))
     with pytest.raises(ValueError, match=r"another run, with epochs=2\. .*Received: epochs=3"):
-        train(folder, run[0], TINY.name, other)
+        train(folder, run[0], PAIR.name, other)
     with pytest.raises(ValueError, match=r"another run, with seed=0\. .*Received: seed=1"):
-        train(folder, run[0], TINY.name, SMALL, seed=1)
+        train(folder, run[0], PAIR.name, SMALL, seed=1)
     assert (run[0] / "state.npz").read_bytes() == before
 
 
 @pytest.mark.single_backend
 def test_without_a_whole_epoch_the_command_may_change(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least 32 pixels"):
-        train(folder, tmp_path / "run", TINY.name, replace(SMALL, image_size=16))
+        train(folder, tmp_path / "run", PAIR.name, replace(SMALL, image_size=16))
     before = (tmp_path / "run" / "run.json").read_text()
     with pytest.raises(FileNotFoundError):
-        train(tmp_path / "nowhere", tmp_path / "run", TINY.name, SMALL)
+        train(tmp_path / "nowhere", tmp_path / "run", PAIR.name, SMALL)
     assert (tmp_path / "run" / "run.json").read_text() != before
     assert not (tmp_path / "run" / "data.json").exists()
 
@@ -312,7 +312,7 @@ def test_without_a_whole_epoch_the_command_may_change(folder: Path, tmp_path: Pa
 def test_a_folder_of_other_files_is_left_alone(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("chapter 1")
     with pytest.raises(ValueError, match=r"new or empty folder.*Received: .*other files"):
-        train(folder, tmp_path, TINY.name, SMALL)
+        train(folder, tmp_path, PAIR.name, SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -346,7 +346,7 @@ def test_images_that_are_gone(
             path.write_bytes(path.read_bytes()[:200])
         error, message = ValueError, r"Cannot use '.*/chelsea/\d\d\.png' as an image"
     with pytest.raises(error, match=message) as caught:
-        train(images, output, TINY.name, SMALL)
+        train(images, output, PAIR.name, SMALL)
     if what != "folder":
         assert "state after epoch 1 is kept in" in caught.value.__notes__[0]
     assert (output / "state.npz").read_bytes() == before
@@ -360,7 +360,7 @@ def test_a_full_disk(folder: Path, run: tuple[Path, Trained], tmp_path: Path) ->
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
         with pytest.raises(OSError, match="File too large") as caught:
-            train(images, output, TINY.name, SMALL)
+            train(images, output, PAIR.name, SMALL)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "state after epoch 1 is kept in" in caught.value.__notes__[0]
@@ -379,7 +379,7 @@ def test_a_loss_that_is_no_number(
         lambda pixels, *how: np.full(pixels.shape, np.nan, "float32"),
     )
     with pytest.raises(FloatingPointError, match=r"Received: loss=nan in epoch 2, step \d"):
-        train(images, output, TINY.name, SMALL)
+        train(images, output, PAIR.name, SMALL)
     assert (output / "state.npz").read_bytes() == before
 
 
@@ -389,7 +389,7 @@ def test_a_damaged_state_is_named(folder: Path, run: tuple[Path, Trained], tmp_p
     whole = (output / "state.npz").read_bytes()
     (output / "state.npz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"state of a run in '.*state\.npz'; remove the file"):
-        train(folder, output, TINY.name, SMALL)
+        train(folder, output, PAIR.name, SMALL)
 
 
 @pytest.mark.single_backend
@@ -416,7 +416,7 @@ def test_the_command_says_in_a_line_what_is_wrong(
     arguments: list[str],
     message: str,
 ) -> None:
-    common = ["--data", str(folder), "--model", TINY.name, "--recipe", "paper"]
+    common = ["--data", str(folder), "--model", PAIR.name, "--recipe", "paper"]
     assert exit_status(["train", *common, "--output", str(tmp_path / "run"), *arguments]) == 2
     error = capsys.readouterr().err.splitlines()
     assert len(error) == 1 or error[0].startswith("usage: ")
@@ -426,7 +426,7 @@ def test_the_command_says_in_a_line_what_is_wrong(
 
 @pytest.mark.single_backend
 def test_a_model_and_an_output_are_needed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_status(["train", "--data", str(folder), "--model", TINY.name]) == 2
+    assert exit_status(["train", "--data", str(folder), "--model", PAIR.name]) == 2
     assert capsys.readouterr().err.endswith("error: expected --model and --output\n")
 
 
@@ -444,7 +444,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     output = tmp_path / "run"
     status = main(
         [
-            *("train", "--data", str(images), "--model", TINY.name, "--recipe", "paper"),
+            *("train", "--data", str(images), "--model", PAIR.name, "--recipe", "paper"),
             *("--epochs", "1", "--batch-size", "8", "--image-size", "32", "--seed", "7"),
             *("--output", str(output)),
         ]

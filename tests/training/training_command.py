@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import Any
 
-import tests.models  # noqa: F401  # "fastvit_tiny" is then a variant
+import tests.models  # noqa: F401  # "fastvit_pair" is then a variant
 from keras_fastvit.conversion.__main__ import main
 from keras_fastvit.training import callbacks, run_folder
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from keras_fastvit.training.classifier import Trained, train
 from keras_fastvit.training.recipes import Phase, get_recipe
-from tests.models import TINY
+from tests.models import PAIR
 
 # Distilled, the variant has no drop path: TensorFlow's devices would each draw the same masks.
 RECIPE = replace(
@@ -24,7 +24,7 @@ RECIPE = replace(
 
 def run(data: str, output: str, weights: str, teacher: str) -> Trained:
     console = Console(width=200)
-    return train(data, output, TINY.name, RECIPE, weights=weights, teacher=teacher, console=console)
+    return train(data, output, PAIR.name, RECIPE, weights=weights, teacher=teacher, console=console)
 
 
 if __name__ == "__main__":

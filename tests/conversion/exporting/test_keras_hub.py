@@ -21,7 +21,7 @@ INT8 = {
 }
 
 
-@pytest.mark.parametrize("name", in_one_process("segmenter", "segmenter_2", "classifier"))
+@pytest.mark.parametrize("name", in_one_process("segmenter", "classifier"))
 def test_a_task_with_one_output(name: str, tmp_path: Path) -> None:
     from keras_fastvit.conversion.exporting.export import export
 

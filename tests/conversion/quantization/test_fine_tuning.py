@@ -391,7 +391,7 @@ class TestTheCommand:
     def arguments(self, tmp_path, *more):
         folder = write_photographs(tmp_path / "photographs", count=8)
         return [
-            *("train", "--data", str(folder), "--model", "fastvit_tiny", "--recipe", "paper"),
+            *("train", "--data", str(folder), "--model", "fastvit_pair", "--recipe", "paper"),
             *("--epochs", "1", "--batch-size", "8", "--image-size", "32"),
             *("--output", str(tmp_path / "run"), *more),
         ]
