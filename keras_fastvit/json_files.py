@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,7 +64,7 @@ def _no_number(name: str) -> None:
 
 
 def fault_of(
-    value: Any, schema: Any, known: dict[str, tuple[Any, ...]] | None = None, name: str = ""
+    value: Any, schema: Any, known: Mapping[str, tuple[Any, ...]] | None = None, name: str = ""
 ) -> str | None:
     """Returns what in a JSON value is not as expected, None if all is.
 

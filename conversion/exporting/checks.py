@@ -11,9 +11,9 @@ from keras_fastvit.conversion.exporting.output_names import ONLY
 from keras_fastvit.conversion.exporting.precisions import PRECISIONS
 from keras_fastvit.conversion.operations import DELEGATED
 from keras_fastvit.conversion.quantization.calibration import Calibration
-from keras_fastvit.conversion.tflite import sidecar
 from keras_fastvit.conversion.tflite.delegation import Delegation, delegation
 from keras_fastvit.conversion.tflite.runtime import TFLiteFile
+from keras_fastvit.conversion.tflite.sidecar_schema import Description
 from keras_fastvit.evaluation.metrics import agreement, sqnr_db
 from keras_fastvit.images.preparation import Preparation
 from keras_fastvit.images.preprocessing import preprocess_input
@@ -147,18 +147,20 @@ def check_runs(
     images: Calibration,
     expected: Mapping[str, Array],
     quantize: str,
+    description: Description,
     not_for_xnnpack: Collection[str] = (),
     layers: Collection[str] = (),
 ) -> tuple[Delegation, SelfCheck]:
     """Runs a file in LiteRT, and compares it with Keras.
 
-    The file is used as an app would use it: its images are prepared as the description in it says.
+    The file is used as an app would use it: its images are prepared as its description says.
 
     Args:
         path: The file.
         images: What Keras was given.
         expected: Keras' outputs for them, by name.
         quantize: The file's precision.
+        description: What is embedded in it.
         not_for_xnnpack: Operators that may stay outside of XNNPACK.
         layers: Names of the layers that the file was made from.
 
@@ -169,7 +171,6 @@ def check_runs(
     check_delegation(delegated, quantize, not_for_xnnpack)
     inputs = images.images
     if images.pixels is not None:
-        description = sidecar.embedded(path.read_bytes())
         size = images.pixels.shape[1:3]
         inputs = Preparation.from_sidecar(description, size).normalize(images.pixels)
     received = TFLiteFile(path).predict_each(inputs)

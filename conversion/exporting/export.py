@@ -159,6 +159,7 @@ def export(
             images,
             conversion.outputs,
             quantize,
+            description,
             not_for_xnnpack=request.target.not_for_xnnpack(conversion.gelu),
             layers={x.name for x in (*lowered.operations, *conversion.layers)},
         )

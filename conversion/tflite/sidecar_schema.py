@@ -15,7 +15,7 @@ FORMAT = 1
 """The version of the sidecar's format that this package writes and reads."""
 
 # Values that readers know. Another one stands for something that would be computed wrongly.
-_KNOWN: dict[str, tuple[str, ...]] = {
+_KNOWN: dict[str, tuple[str | None, ...]] = {
     "color": ("RGB", None),
     "interpolation": ("bicubic", "bilinear"),
     "activation": ("linear", "softmax"),

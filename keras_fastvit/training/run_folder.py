@@ -254,12 +254,12 @@ def restore(saved: Saved, model: keras.Model, optimizer: keras.optimizers.Optimi
     """
     for name, variable in _variables(model, optimizer).items():
         value = saved.arrays.get(name)
-        fits = value is not None and value.shape == tuple(variable.shape)
-        if not fits or value.dtype.kind not in "biuf":
+        shape = tuple(variable.shape)
+        if value is None or value.shape != shape or value.dtype.kind not in "biuf":
             received = "nothing" if value is None else f"{value.dtype} of shape {value.shape}"
             raise ValueError(
                 f"The state of a run in '{saved.path}' is not this model's: remove the file to "
-                f"start anew. Expected numbers of shape {tuple(variable.shape)} for '{name}'. "
+                f"start anew. Expected numbers of shape {shape} for '{name}'. "
                 f"Received: {received}"
             )
         variable.assign(value)
