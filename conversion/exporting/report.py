@@ -13,6 +13,7 @@ from keras_fastvit.conversion.tflite import sidecar
 from keras_fastvit.conversion.tflite.delegation import Delegation
 from keras_fastvit.conversion.tflite.sidecar_schema import Description, outputs_of
 from keras_fastvit.images.files import named
+from keras_fastvit.images.normalizations import NORMALIZATIONS
 
 _LISTED = 5
 """How many layers are named that are not on the fast path."""
@@ -152,7 +153,7 @@ def _facts(exported: Export) -> dict[str, str]:
         "model": f"{description['model']}, weights: {description['weights'] or 'not named'}",
         "precision": PRECISIONS[description["quantize"]].meaning,
         "target": description["target"] + left_out,
-        "input": f"image {_tensor(image)}, RGB, normalised, crop {image['crop_pct']}",
+        "input": f"image {_tensor(image)}, {_pixels(image)}, crop {image['crop_pct']}",
         "output": f"{'; '.join(described)}, {left_to_do}",
         "labels": str(len(description["labels"])) if description["labels"] else "none",
     }
@@ -186,6 +187,17 @@ def _tensor(tensor: Description) -> str:
     if tensor["scale"] is None:
         return text
     return f"{text}, scale {tensor['scale']:.6g}, zero point {tensor['zero_point']}"
+
+
+def _pixels(image: Description) -> str:
+    """Returns what the pixels are made into."""
+    if image["color"] is None:
+        return f"{image['shape'][-1]} channels, as the model takes them"
+    normalization = (tuple(image["mean"]), tuple(image["std"]))
+    unchanged = normalization == NORMALIZATIONS["pixels"]
+    return (
+        f"{image['color']}, {'0 to 255: the file normalises them' if unchanged else 'normalised'}"
+    )
 
 
 def _counted(counts: Counter[str]) -> str:

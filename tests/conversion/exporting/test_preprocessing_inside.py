@@ -12,6 +12,7 @@ from keras import layers
 
 from keras_fastvit.conversion.evaluation.classifiers import TFLiteClassifier
 from keras_fastvit.conversion.exporting.export import export
+from keras_fastvit.conversion.exporting.report import summary
 from keras_fastvit.conversion.exporting.request import Request
 from keras_fastvit.conversion.tflite import sidecar
 from keras_fastvit.evaluation.metrics import sqnr_db
@@ -49,6 +50,7 @@ def test_as_its_description_says_a_file_computes_what_keras_does_on_pixels(
     model = classifier(of_pixels)
     path = tmp_path / "model.tflite"
     exported = export(model, path, quantize=quantize, calibration=photographs)
+    assert "RGB, 0 to 255: the file normalises them" in summary(exported)
     described = exported.sidecar["input"]
     assert (described["mean"], described["std"]) == ([0, 0, 0], [1 / 255] * 3)
     file = TFLiteClassifier(path)
@@ -74,7 +76,9 @@ def test_a_description_that_the_file_is_not_used_rightly_by_is_found(
 @pytest.mark.parametrize("channels", [1, 4])
 def test_of_other_channels_nothing_is_made_up(tmp_path: Path, channels: int) -> None:
     model, path = classifier(lambda x: x, channels), tmp_path / "model.tflite"
-    described = export(model, path).sidecar["input"]
+    exported = export(model, path)
+    described = exported.sidecar["input"]
+    assert f"{channels} channels, as the model takes them" in summary(exported)
     assert [described[name] for name in ("color", "mean", "std")] == [None] * 3
     assert sidecar.read(path)["input"] == described
     with pytest.raises(ValueError, match=rf"Received: \(1, 32, 32, {channels}\)"):
