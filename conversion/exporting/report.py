@@ -194,10 +194,10 @@ def _pixels(image: Description) -> str:
     if image["color"] is None:
         return f"{image['shape'][-1]} channels, as the model takes them"
     normalization = (tuple(image["mean"]), tuple(image["std"]))
-    unchanged = normalization == NORMALIZATIONS["pixels"]
-    return (
-        f"{image['color']}, {'0 to 255: the file normalises them' if unchanged else 'normalised'}"
-    )
+    given = "normalised"
+    if normalization == NORMALIZATIONS["pixels"]:
+        given = "0 to 255: the file normalises them"
+    return f"{image['color']}, {given}"
 
 
 def _counted(counts: Counter[str]) -> str:
