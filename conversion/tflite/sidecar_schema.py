@@ -86,7 +86,7 @@ def _checked(read: Callable[[], Description], where: str) -> Description:
     except ValueError as error:
         raise ValueError(f"{expected}{error}") from error
     if description.get("format") != FORMAT:
-        raise ValueError(f"{expected}format {description.get('format')!r}")
+        raise ValueError(f"{expected}format {in_short(repr(description.get('format')))}")
     fault = fault_of(description, _SCHEMA, _KNOWN) or _fault_of_outputs(description)
     if fault := fault or _inconsistency(description):
         raise ValueError(f"{expected}{fault}")

@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from tests.fuzzing.targets import ROOT, TARGETS, Target
 
 FOUND = ROOT / "build" / "fuzzing"
 _KEPT_OF_EACH = 3
-_START = 180.0
+_START = 600.0
 """Seconds in which a process starts, imports Keras and makes undamaged files."""
 
 
@@ -175,7 +175,7 @@ def run(
                 with done:
                     results[target.name] = result
                     if whole:
-                        write_report({target.name: asdict(result)}, seed)
+                        write_report({target.name: vars(result)}, seed)
                 print(
                     f"{target.name}: {result.inputs} inputs, {result.refused} refused, slowest "
                     f"{result.seconds:.1f} s, {result.memory >> 20} MiB",

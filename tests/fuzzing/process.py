@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import sys
+import tempfile
 import time
 import traceback
 import unicodedata
@@ -143,6 +144,9 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     if _watching and event in _RUNS_CODE:
         ran, starts_processes = _watching[-1]
         own = starts_processes and event in ("subprocess.Popen", "os.fork", "os.posix_spawn")
+        if event in ("os.remove", "shutil.rmtree"):  # Keras unpacks to temporary folders
+            path, folder = arguments
+            own = (folder or -1) >= 0 or os.fspath(path).startswith(tempfile.gettempdir())
         if not own:
             ran.append(f"{event} {arguments!r:.200}")
 

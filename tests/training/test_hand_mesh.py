@@ -306,8 +306,11 @@ def test_what_does_not_fit_is_named(
     assert "Expected numbers of shape (hands, 1, 61). Received: shape (3, 1, 58)" in changed(
         "training_mano.json", lambda text: json.dumps([[h[0][:58]] for h in json.loads(text)])
     )
-    assert "Expected finite numbers" in changed(
+    assert "NaN is no number" in changed(
         "training_K.json", lambda text: text.replace("150.0", "NaN", 1)
+    )
+    assert "Expected finite numbers" in changed(
+        "training_K.json", lambda text: text.replace("150.0", "1e39", 1)
     )
     assert "in front of the camera" in changed(
         "training_xyz.json", lambda text: json.dumps((-np.array(json.loads(text))).tolist())
