@@ -254,8 +254,7 @@ def restore(saved: Saved, model: keras.Model, optimizer: keras.optimizers.Optimi
     """
     for name, variable in _variables(model, optimizer).items():
         value = saved.arrays.get(name)
-        fits = value is not None and value.shape == tuple(variable.shape)
-        if not fits or value.dtype.kind not in "biuf":
+        if value is None or value.shape != tuple(variable.shape) or value.dtype.kind not in "biuf":
             received = "nothing" if value is None else f"{value.dtype} of shape {value.shape}"
             raise ValueError(
                 f"The state of a run in '{saved.path}' is not this model's: remove the file to "
