@@ -31,7 +31,7 @@ from tests.fuzzing.targets import ROOT, TARGETS, Target
 
 FOUND = ROOT / "build" / "fuzzing"
 _KEPT_OF_EACH = 3
-_START = 600.0
+_START = 300.0
 """Seconds in which a process starts, imports Keras and makes undamaged files."""
 
 

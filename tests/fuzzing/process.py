@@ -137,6 +137,8 @@ def _place_of(error: BaseException) -> str:
     return f"in {last.name} ({Path(last.filename).name}:{last.lineno})"
 
 
+_TEMPORARY = tempfile.gettempdir()  # it removes a file when it is first asked
+
 _watching: list[tuple[list[str], bool]] = []
 
 
@@ -146,7 +148,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         own = starts_processes and event in ("subprocess.Popen", "os.fork", "os.posix_spawn")
         if event in ("os.remove", "shutil.rmtree"):  # Keras unpacks to temporary folders
             path, folder = arguments
-            own = (folder or -1) >= 0 or os.fspath(path).startswith(tempfile.gettempdir())
+            own = folder not in (None, -1) or os.fsdecode(path).startswith(_TEMPORARY)
         if not own:
             ran.append(f"{event} {arguments!r:.200}")
 
