@@ -18,8 +18,8 @@ def is_name(text: str) -> bool:
     r"""Returns whether a text can be written, read and shown as one line.
 
     Control characters could steer a terminal, ends of lines make two names of one, and the halves
-    of characters that Python makes of bytes which are no UTF-8 cannot be written. The Android demo has
-    the same rule.
+    of characters that Python makes of bytes which are no UTF-8 cannot be written. The Android
+    demo has the same rule.
 
     >>> is_name("Wölfin"), is_name("two\nlines"), is_name("\x1b[31mred"), is_name("K\udcf6nig")
     (True, False, False, False)

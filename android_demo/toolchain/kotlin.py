@@ -6,9 +6,9 @@
     python -m android_demo.toolchain.kotlin lint [--format]
 
 The modules are those of `modules.py`. Warnings are errors. `test` runs JUnit on every class
-of the module's jar whose name ends in Test, or on the named one. `fuzz` feeds damaged files to core's
-readers and prints a line of JSON for each; what one fails on is left in `build/android/fuzz`. Exits
-with 2 and what the tool said if it refuses.
+of the module's jar whose name ends in Test, or on the named one. `fuzz` feeds damaged files to
+core's readers and prints a line of JSON for each; what one fails on is left in
+`build/android/fuzz`. Exits with 2 and what the tool said if it refuses.
 """
 
 import argparse
