@@ -36,7 +36,7 @@ class FuzzTest {
         val faults =
             listOf<Pair<String, (ByteArray) -> Any?>>(
                 "java.lang" to { error("undocumented") },
-                "bytes taken" to { ByteArray(1 shl 21) },
+                "bytes taken" to { ByteArray(1 shl 23) },
             )
         for ((fault, read) in faults) {
             var damaged = false

@@ -92,8 +92,11 @@ internal val READERS =
         },
     )
 
-/** How many bytes a reader may take in all for an input of [size], beyond those for its seed. */
-internal fun mostBytes(size: Int): Long = (1L shl 20) + 128L * size
+/**
+ * How many bytes a reader may take in all for an input of [size], beyond those for its seed; what
+ * the JVM takes for itself when code runs for the first time is among them.
+ */
+internal fun mostBytes(size: Int): Long = (4L shl 20) + 128L * size
 
 /** Nanoseconds that one input may take, on a machine that has other things to do. */
 internal const val LONGEST = 10_000_000_000L
