@@ -83,7 +83,8 @@ def fault_of(
         fits = fits and (not isinstance(value, (int, float)) or is_number(value))
         expected = (known or {}).get(name.rpartition(".")[2], ())
         if fits and expected and value not in expected:
-            return f"{name}: {shown(value)}, where {' or '.join(map(str, expected))} is known"
+            names = " or ".join(x if isinstance(x, str) else shown(x) for x in expected)
+            return f"{name}: {shown(value)}, where {names} is known"
         return None if fits else f"{name}: {shown(value)}"
     if not isinstance(value, dict):
         return f"{name}: {shown(value)}"

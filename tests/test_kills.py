@@ -25,7 +25,7 @@ import keras_fastvit
 from keras_fastvit.atomic_file import SCRATCH, sweep
 from keras_fastvit.weights.named import NAMED_WEIGHTS
 from tests.hub_server import HubServer
-from tests.models import tiny
+from tests.models import randomize, tiny
 from tests.reference import fixtures
 
 pytestmark = [
@@ -186,8 +186,8 @@ def test_export(tmp_path: Path, watched: Path) -> None:
 
 def test_port(tmp_path: Path, watched: Path) -> None:
     words = []
-    for name in ("old", "new"):
-        tiny().save(path := tmp_path / f"{name}.keras")
+    for seed, name in enumerate(("old", "new")):
+        randomize(tiny(), seed).save(path := tmp_path / f"{name}.keras")
         output = watched / "output" / "W.safetensors"
         words.append(
             [

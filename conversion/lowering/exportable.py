@@ -1,5 +1,7 @@
 """Checks that a model can be exported, and for which shape of image."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -73,35 +75,43 @@ def check_layers(model: keras.Model) -> None:
                 f"Received: layer '{layer.path}' of type {type(layer).__name__}"
             )
         if getattr(layer, "data_format", None) == "channels_first" or _moves_the_inputs(layer):
-            raise _for_channels_first(layer)
-
-
-def _for_channels_first(layer: keras.Layer) -> ValueError:
-    return ValueError(
-        "A phone's images have their channels last, and so must the model's layers. Build "
-        "it with data_format='channels_last'; its weights are the same. Received: "
-        f"layer '{layer.name}', which is for channels first"
-    )
-
-
-def _moves_channels(layer: keras.Layer) -> bool:
-    """Returns whether this is what a FastViT for channels first begins with on TensorFlow."""
-    return isinstance(layer, layers.Permute) and layer.dims == (2, 3, 1)
+            raise ValueError(
+                "A phone's images have their channels last, and so must the model's layers. Build "
+                "it with data_format='channels_last'; its weights are the same. Received: "
+                f"layer '{layer.name}', which is for channels first"
+            )
 
 
 def _moves_the_inputs(layer: keras.Layer) -> bool:
-    return _moves_channels(layer) and any(
-        isinstance(origin(x)[0], layers.InputLayer)
-        for node in calls_made_of(layer)
-        for x in node.input_tensors
+    """Returns whether this is what a FastViT for channels first begins with on TensorFlow.
+
+    Behind other layers too, but for convolutions: the lowering's attention has such a layer.
+    """
+    return (
+        isinstance(layer, layers.Permute)
+        and layer.dims == (2, 3, 1)
+        and not any(map(_has_convolutions, _operations_before(layer)))
     )
+
+
+def _has_convolutions(operation: Any) -> bool:
+    within = layers_within(operation) if isinstance(operation, layers.Layer) else []
+    return any(isinstance(x, (layers.Conv2D, layers.DepthwiseConv2D)) for x in within)
+
+
+def _operations_before(layer: keras.Layer) -> set[Any]:
+    before: set[Any] = set()
+    calls = calls_made_of(layer)
+    while calls:
+        for operation, call in map(origin, calls.pop().input_tensors):
+            if operation not in before:
+                before.add(operation)
+                calls.append(call)
+    return before
 
 
 def _check_own_layers(model: keras.Model) -> None:
     for layer in layers_within(model):
-        # Behind other layers too; the lowering has its own inside of attention.
-        if _moves_channels(layer):
-            raise _for_channels_first(layer)
         is_graph = isinstance(layer, (Functional, keras.Sequential))
         own = type(layer).__module__.startswith("keras.") and not isinstance(layer, layers.Lambda)
         if not is_graph and not own:

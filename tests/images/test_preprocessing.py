@@ -725,7 +725,8 @@ def test_normalizations_of_image_towers(normalization, mean, std, data_format):
 
 @pytest.mark.single_backend
 def test_an_unknown_normalization_is_refused():
-    with pytest.raises(ValueError, match=r"imagenet, clip, unit\. Received: normalization='none'"):
+    expected = r"imagenet, clip, unit, pixels\. Received: normalization='none'"
+    with pytest.raises(ValueError, match=expected):
         preprocess_input(np.zeros((4, 4, 3)), "channels_last", "none")
 
 

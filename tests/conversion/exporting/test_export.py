@@ -258,7 +258,7 @@ ARGUMENTS = {
     "normalization": (
         {"normalization": "none"},
         ValueError,
-        "imagenet, clip, unit. Received: 'none'",
+        "imagenet, clip, unit, pixels. Received: 'none'",
     ),
 }
 
