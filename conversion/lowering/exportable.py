@@ -100,14 +100,14 @@ def _has_convolutions(operation: Any) -> bool:
 
 
 def _operations_before(layer: keras.Layer) -> set[Any]:
-    before: set[Any] = set()
-    calls = calls_made_of(layer)
-    while calls:
-        for operation, call in map(origin, calls.pop().input_tensors):
-            if operation not in before:
-                before.add(operation)
-                calls.append(call)
-    return before
+    # By call: in a fake-quantised model one operation is called in several places.
+    before = set(waiting := calls_made_of(layer))
+    while waiting:
+        for _, call in map(origin, waiting.pop().input_tensors):
+            if call not in before:
+                before.add(call)
+                waiting.append(call)
+    return {call.operation for call in before}
 
 
 def _check_own_layers(model: keras.Model) -> None:

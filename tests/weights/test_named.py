@@ -174,7 +174,7 @@ class TestHub:
             import sys
             sys.modules["torch"] = None
             import keras_fastvit
-from keras_fastvit import applications
+            from keras_fastvit import applications
             model = keras_fastvit.FastViTT8(weights="imagenet", input_shape=(32, 32, 3))
             print(float(model.get_layer("head").bias[0]))
             """
