@@ -159,8 +159,14 @@ def _check(args: argparse.Namespace, models: list[str]) -> None:
         raise UsageError("expected models to evaluate, or --run")
     if args.data is None and args.trained is None:
         raise UsageError("expected --data: a folder with one sub-folder of images a class")
-    if args.weights is not None and not VARIANTS.keys() & set(models):
-        raise UsageError("--weights are a variant's: expected one among the models")
+    of_a_variant = {
+        "--weights": args.weights is not None,
+        "--classes": args.classes is not None,
+        "--no-ema": not args.ema,
+    }
+    for name, given in of_a_variant.items():
+        if given and not VARIANTS.keys() & set(models):
+            raise UsageError(f"{name} is for a variant: expected one among the models")
     if args.text_embeddings is not None and not of_keras:
         raise UsageError("--text-embeddings are a Keras model's: expected one among the models")
     for model in of_keras:

@@ -97,8 +97,12 @@ def run(args: argparse.Namespace) -> int:
     if args.trained is None:
         source = source_of(args)
     else:
-        if args.weights is not None or args.classes is not None or args.image_size is not None:
-            raise UsageError("a run has its own --weights, --classes and --image-size")
+        of_a_model = (args.weights, args.classes, args.image_size, args.text_embeddings)
+        if any(given is not None for given in of_a_model) or not args.ema:
+            raise UsageError(
+                "a run has its own weights, classes and image size: expected no --weights, "
+                "--no-ema, --classes, --image-size and --text-embeddings"
+            )
         from keras_fastvit.conversion.commands.finished_run import training_images
         from keras_fastvit.conversion.model_source import ModelSource
         from keras_fastvit.training.run_folder import read_run

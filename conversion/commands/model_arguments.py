@@ -190,6 +190,10 @@ def source_of(args: argparse.Namespace) -> "ModelSource":
         UsageError: If they do not say what it computes with.
     """
     check_weights(args.model, args.weights)
+    if not args.ema and args.model not in VARIANTS:
+        raise UsageError(
+            f"--no-ema is for a checkpoint of a variant's weights. Received: {args.model}"
+        )
     from keras_fastvit.conversion.model_source import ModelSource
 
     return ModelSource(

@@ -457,7 +457,7 @@ class TestMain:
             ("more folders than classes", "Received: 4 folders, 'a'"),
             ("labels", "2 labels for .*3"),
             ("other classes", "10 classes. Expected that number"),
-            ("weights alone", "--weights are a variant's"),
+            ("weights alone", "--weights is for a variant"),
             ("text alone", "--text-embeddings are a Keras model's"),
             ("variant alone", "expected --weights"),
             ("nothing", "expected models to evaluate, or --run"),

@@ -604,6 +604,7 @@ class TestCommand:
             ({"--model": "no.keras", "--weights": None}, "Received: no 'no.keras'"),
             ({"--model": "text.keras", "--weights": None}, "Cannot load a model.*4 other bytes"),
             ({"--model": "text.keras"}, "expected no --weights.*weights='fashion_mnist'"),
+            ({"--model": "text.keras", "--weights": None, "--no-ema": ""}, "--no-ema is for a"),
             ({"--weights": None}, "expected --weights"),
             ({"--weights": "imagenet22k"}, "Received: weights='imagenet22k'"),
             ({"--weights": "W.safetensors"}, "Received: .*W.safetensors"),
@@ -627,7 +628,7 @@ class TestCommand:
         good = {"--model": "fastvit_t8", "--weights": "fashion_mnist", "--output": "model.tflite"}
         given = {name: value for name, value in (good | options).items() if value is not None}
         try:
-            status = command(["export", *(part for pair in given.items() for part in pair)])
+            status = command(["export", *(part for pair in given.items() for part in pair if part)])
         except SystemExit as error:  # of the parser
             status = error.code
         assert status == 2
