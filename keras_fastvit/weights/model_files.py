@@ -10,6 +10,7 @@ from keras_fastvit.archives import checked_entries
 from keras_fastvit.graph.keras_internals import (
     forget_variables_without_values,
     initialize_all_variables,
+    values_in_a_stateless_scope,
 )
 from keras_fastvit.plain_text import in_short
 
@@ -50,7 +51,10 @@ def _loaded(path: Path) -> keras.Model:
     look then for weights of that shape.
     """
     try:
-        with keras.StatelessScope(initialize_variables=False) as scope:
+        with (
+            values_in_a_stateless_scope(),
+            keras.StatelessScope(initialize_variables=False) as scope,
+        ):
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except BaseException:
         forget_variables_without_values()

@@ -7,10 +7,11 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 import keras_fastvit
 from keras_fastvit.weights.model_files import read_model_file
+from tests.hub_models import build
 from tests.models import images, tiny
 
 pytestmark = pytest.mark.single_backend
@@ -37,6 +38,17 @@ def test_a_compiled_models_losses_are_not_loaded(tmp_path):
     model.compile("adam", "mse")
     model.save(tmp_path / "model.keras")
     assert not read_model_file(tmp_path / "model.keras").compiled
+
+
+def test_a_model_that_compiles_itself_as_it_is_made(tmp_path):
+    """A task of KerasHub's: its optimizer has a learning rate before the file's values are read."""
+    task = build("classifier")
+    task.save(tmp_path / "task.keras")
+    read = read_model_file(tmp_path / "task.keras")
+    assert type(read) is type(task)
+    assert float(ops.convert_to_numpy(read.optimizer.learning_rate)) > 0
+    x = images()
+    np.testing.assert_array_equal(read.predict(x, verbose=0), task.predict(x, verbose=0))
 
 
 def test_a_lambda_is_not_run(tmp_path):
