@@ -2,13 +2,9 @@
 
 import hashlib
 import json
-import os
 import re
 import resource
 import shutil
-import subprocess
-import sys
-import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,23 +112,6 @@ class TestTheFileComputesWhatTheModelDoes:
     def test_mixed_precision_becomes_float32(self, tmp_path):
         exported = export(small(dtype="mixed_bfloat16"), tmp_path / "model.tflite")
         assert_computes_what(small(dtype="float32"), exported.path, 64, 64)
-
-    def test_from_another_backend(self, tmp_path):
-        path = tmp_path / "model.tflite"
-        code = f"""
-            from keras_fastvit.conversion.exporting.export import export
-            from tests.models import BACKEND
-            from tests.conversion.exporting.test_export import small
-            assert BACKEND == "torch"
-            export(small(), {str(path)!r})
-            """
-        subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(code)],
-            cwd=ROOT,
-            env={**os.environ, "KERAS_BACKEND": "torch"},
-            check=True,
-        )
-        assert_computes_what(small(), path, 64, 64)
 
     def test_quantize_target_and_rewrites_reach_the_converter(self, tmp_path, monkeypatch):
         seen = {}

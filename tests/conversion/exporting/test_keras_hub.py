@@ -26,8 +26,6 @@ def test_a_task_with_one_output(name: str, tmp_path: Path) -> None:
     from keras_fastvit.conversion.exporting.export import export
 
     task = randomize(build(name))
-    exported = export(task, tmp_path / "model.tflite")
-    assert exported.delegation.partitions == 1
     exported = export(task, tmp_path / "int8.tflite", **INT8)
     # Of the heads' operators, too, none is left to the interpreter, and none computes in float.
     assert exported.delegation.partitions == 1
