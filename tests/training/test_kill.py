@@ -114,6 +114,7 @@ def wait_for(process: subprocess.Popen[str], line: str) -> None:
         assert printed, process.communicate()[1]
 
 
+@pytest.mark.single_backend
 def test_ctrl_c_ends_it_in_a_line(tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = start(endless(tmp_path))

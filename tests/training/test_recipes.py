@@ -104,6 +104,7 @@ def test_learning_rates_without_a_warmup() -> None:
     assert float(rates(300)) == pytest.approx(5e-7)
 
 
+@pytest.mark.single_backend
 def test_kernels_alone_decay() -> None:
     """With gradients of zero AdamW changes a variable by its decay alone."""
     model = tiny(input_shape=(32, 32, 3))

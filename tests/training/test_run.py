@@ -261,6 +261,7 @@ def test_weights_of_another_variant_do_not(tmp_path: Path) -> None:
         start.load_weights(start.build(3))
 
 
+@pytest.mark.single_backend
 def test_a_teacher_in_a_file_is_believed(folder: Path, tmp_path: Path) -> None:
     """One that takes everything for the last class, against labels of all three."""
     image = keras.Input((None, None, 3))

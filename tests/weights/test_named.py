@@ -506,6 +506,7 @@ class TestImageTowers:
             FastViTMCi0(weights="mobileclip2", input_shape=(32, 32, 3))
         assert not caplog.records
 
+    @pytest.mark.single_backend
     @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
     def test_apples_file_of_the_whole_clip(self, tmp_path, suffix):
         import torch

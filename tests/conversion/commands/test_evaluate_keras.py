@@ -82,6 +82,7 @@ def check_files(folder: Path, logits: np.ndarray, labels: np.ndarray) -> None:
     assert "drawn by a program" in text
 
 
+@pytest.mark.single_backend
 def test_a_keras_file(data, tmp_path, capsys):
     """On every backend: a small model of a user's own, with probabilities, in training form."""
     model = tiny(

@@ -246,6 +246,7 @@ def trained():
     return result, losses
 
 
+@pytest.mark.single_backend
 def test_fine_tuning_recovers_what_four_bits_lose():
     model, losses = trained()
     assert losses[-1] < 0.7 * losses[0]
@@ -430,6 +431,7 @@ class TestTheCommand:
             assert re.search(message, capsys.readouterr().err.splitlines()[-1])
 
 
+@pytest.mark.single_backend
 def test_attention_is_fine_tuned_too():
     """At 64 pixels the lowering permutes the keys' axes, which is no matter of the model's own."""
     x = images(16, 64, 64, 3)
