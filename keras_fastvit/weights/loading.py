@@ -95,13 +95,31 @@ def _fetched(repository: str, weights: NamedWeights) -> Path:
     try:
         if not isinstance(try_to_load_from_cache(repository, weights.file), str):
             _reach(address)
-        return Path(hf_hub_download(repository, weights.file))
+        path = Path(hf_hub_download(repository, weights.file))
     except Exception as error:  # of many libraries: HTTP, TLS, the file system
         raise OSError(
             f"Cannot fetch '{weights.source}' for '{weights.name}' weights of {weights.variant}: "
             f"download {address} by hand, and give the file's path as `weights=` or --weights. "
             f"Expected the file in the cache or at that address. Received: {_reasons(error)}"
         ) from None  # its own causes are in the message; with the libraries' it takes 60 lines
+    _sweep(path.resolve())
+    return path
+
+
+def _sweep(blob: Path) -> None:
+    """Removes what killed downloads of a file have left beside it, which the client goes past.
+
+    Under the client's own lock: whoever is downloading the file just now holds that.
+    """
+    from huggingface_hub.utils import WeakFileLock
+
+    left = list(blob.parent.glob(f"{blob.name}.*incomplete"))
+    lock = blob.parents[2] / ".locks" / blob.parents[1].name / f"{blob.name}.lock"
+    if not left or not lock.is_file():
+        return
+    with contextlib.suppress(OSError), WeakFileLock(lock, timeout=0.1):  # or it is held
+        for path in left:
+            path.unlink(missing_ok=True)
 
 
 def _reach(address: str) -> None:

@@ -21,6 +21,7 @@ import keras
 import numpy as np
 import pytest
 from huggingface_hub import constants
+from huggingface_hub.utils import WeakFileLock
 from safetensors.numpy import save, save_file
 
 import keras_fastvit
@@ -167,6 +168,24 @@ class TestHub:
         assert_loaded(model, weights)
         ranges = [request.range for request in hub.downloads(FILE)]
         assert ranges == [None, None, f"bytes={kept}-"]
+
+    @pytest.mark.single_backend
+    def test_what_a_killed_download_has_left_goes(self, hub, cache, model, content):
+        """Not while another process is downloading: that holds the client's lock."""
+        hub.add(REPOSITORY, FILE, content)
+        fetch(model)
+        (blob,) = cache.rglob("blobs/*")
+        left = [blob.with_name(f"{blob.name}.{i}.incomplete") for i in ("", "1234abcd")]
+        for path in (*left, blob.with_name("other.1234abcd.incomplete")):
+            path.write_bytes(b"left")
+        (lock,) = cache.rglob(f".locks/*/{blob.name}.lock")
+        with WeakFileLock(lock):
+            fetch(model)
+        assert all(path.exists() for path in left)
+        fetch(model)
+        assert sorted(x.name for x in blob.parent.iterdir()) == sorted(
+            [blob.name, "other.1234abcd.incomplete"]
+        )
 
     @pytest.mark.single_backend
     def test_needs_no_torch_and_obeys_the_environment(self, content, tmp_path):
