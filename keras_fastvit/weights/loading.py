@@ -111,9 +111,10 @@ def _sweep(blob: Path) -> None:
 
     Under the client's own lock: whoever is downloading the file just now holds that.
     """
-    from huggingface_hub.utils import WeakFileLock
+    from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
 
-    left = list(blob.parent.glob(f"{blob.name}.*incomplete"))
+    # Of the client's own names: bytes of this file, and an empty file that it asks for its rights.
+    left = [*blob.parent.glob(f"{blob.name}.*incomplete"), *blob.parent.glob("tmp_*")]
     lock = blob.parents[2] / ".locks" / blob.parents[1].name / f"{blob.name}.lock"
     if not left or not lock.is_file():
         return

@@ -176,6 +176,7 @@ class TestHub:
         fetch(model)
         (blob,) = cache.rglob("blobs/*")
         left = [blob.with_name(f"{blob.name}.{i}.incomplete") for i in ("", "1234abcd")]
+        left.append(blob.with_name("tmp_1234"))
         for path in (*left, blob.with_name("other.1234abcd.incomplete")):
             path.write_bytes(b"left")
         (lock,) = cache.rglob(f".locks/*/{blob.name}.lock")
