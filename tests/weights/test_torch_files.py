@@ -676,6 +676,16 @@ def test_damaged_files_are_refused(whole_files, other, tmp_path, suffix, damage)
 
 
 @pytest.mark.single_backend
+@pytest.mark.single_backend
+def test_a_name_of_a_megabyte_is_refused_before_the_tests_end(tmp_path):
+    """Torch would look through its own message for hours."""
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"\x80\x02cos." + b"x" * 2**20 + b"\nsystem\n.")
+    with pytest.raises(ValueError, match=r"weights.pth'. Expected .* Received: ") as caught:
+        read_torch_file(path)
+    assert len(str(caught.value)) < 2000
+
+
 def test_a_missing_file(tmp_path):
     path = tmp_path / "missing.pth"
     with pytest.raises(FileNotFoundError, match=r"Expected an existing file.*Received: .*missing"):
