@@ -22,6 +22,9 @@ MEMORY = 4 << 30
 TIME = 60.0
 """Seconds for the same process."""
 
+_LONGEST_REASON = 2000
+"""Characters of it: the runtime repeats names of the file, however long."""
+
 _REASON_PRINTED = 3
 """Exit status of that process where it can say itself what is wrong."""
 
@@ -255,7 +258,7 @@ def check(path: str | os.PathLike[str], time_limit: float = TIME) -> None:
             f"{time_limit:g} s. Received: one that was still running then"
         ) from error
     if finished.returncode == _REASON_PRINTED:
-        raise ValueError(" ".join(finished.stdout.split()))
+        raise ValueError(" ".join(finished.stdout.split())[:_LONGEST_REASON])
     if finished.returncode:
         raise ValueError(
             f"'{path}' crashes LiteRT. Expected an undamaged .tflite file. "
