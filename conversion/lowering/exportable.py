@@ -8,7 +8,7 @@ from keras import layers, ops
 
 from keras_fastvit.architecture.layers import Dropout, FastViTLayer
 from keras_fastvit.graph.keras_internals import Functional, calls_made_of, layers_within
-from keras_fastvit.graph.rewriting import origin
+from keras_fastvit.graph.rewriting import operations_of
 
 
 def input_shape(
@@ -87,27 +87,15 @@ def _moves_the_inputs(layer: keras.Layer) -> bool:
 
     Behind other layers too, but for convolutions: the lowering's attention has such a layer.
     """
-    return (
-        isinstance(layer, layers.Permute)
-        and layer.dims == (2, 3, 1)
-        and not any(map(_has_convolutions, _operations_before(layer)))
-    )
+    if not isinstance(layer, layers.Permute) or layer.dims != (2, 3, 1):
+        return False
+    inputs = [x for call in calls_made_of(layer) for x in call.input_tensors]
+    return not any(map(_has_convolutions, operations_of(inputs)))
 
 
 def _has_convolutions(operation: Any) -> bool:
     within = layers_within(operation) if isinstance(operation, layers.Layer) else []
     return any(isinstance(x, (layers.Conv2D, layers.DepthwiseConv2D)) for x in within)
-
-
-def _operations_before(layer: keras.Layer) -> set[Any]:
-    # By call: in a fake-quantised model one operation is called in several places.
-    before = set(waiting := calls_made_of(layer))
-    while waiting:
-        for _, call in map(origin, waiting.pop().input_tensors):
-            if call not in before:
-                before.add(call)
-                waiting.append(call)
-    return {call.operation for call in before}
 
 
 def _check_own_layers(model: keras.Model) -> None:
